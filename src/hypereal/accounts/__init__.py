@@ -1,0 +1,1 @@
+"""Accounts, users and keys: who is calling, and may they."""

@@ -1,0 +1,1 @@
+"""Which models exist, what they cost, where they may be served."""

@@ -1,0 +1,5 @@
+"""Operator commands."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,39 @@
+"""Time. `coarse` is set once a second by a process's sweep: for windows and breakers, never for latencies."""
+
+import time
+from datetime import UTC, datetime
+
+
+class CoarseClock:
+    """Cheap readings of now, at most a second old while a sweep runs."""
+
+    __slots__ = ("monotonic_s", "unix_s")
+
+    def __init__(self) -> None:
+        self.monotonic_s = 0.0
+        self.unix_s = 0.0
+        self.tick()
+
+    def tick(self) -> None:
+        """Read the real clocks. Called by the sweep."""
+        self.monotonic_s = time.monotonic()
+        self.unix_s = time.time()
+
+
+coarse = CoarseClock()
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def month_start(at: datetime) -> datetime:
+    """The first moment of AT's calendar month in UTC."""
+    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month_start(at: datetime) -> datetime:
+    """The first moment of the calendar month after AT's, in UTC."""
+    start = month_start(at)
+    return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)

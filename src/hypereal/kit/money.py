@@ -1,0 +1,52 @@
+"""Money is integers of micro-credits: 1 credit = 1,000,000, 100 credits = $1. No float touches it."""
+
+from decimal import Decimal, InvalidOperation
+from typing import NewType
+
+Micro = NewType("Micro", int)
+"""Micro-credits: millionths of a credit."""
+
+Rate = NewType("Rate", int)
+"""Micro-credits per million tokens (equally: whole credits times a million, per million tokens)."""
+
+MICRO_PER_CREDIT = 1_000_000
+CREDITS_PER_DOLLAR = 100
+MICRO_PER_DOLLAR = MICRO_PER_CREDIT * CREDITS_PER_DOLLAR
+TOKENS_PER_RATE = 1_000_000
+CREDITS_MAX = 10**12
+"""The most that one amount given by a person may be."""
+
+
+def credits(micro: int) -> str:
+    """MICRO as decimal credits, at most 6 decimals, no trailing zeros: 1_500_000 -> '1.5'."""
+    sign = "-" if micro < 0 else ""
+    whole, part = divmod(abs(micro), MICRO_PER_CREDIT)
+    return f"{sign}{whole}" if part == 0 else f"{sign}{whole}.{part:06d}".rstrip("0")
+
+
+def micro_from_credits(text: str) -> Micro:
+    """Decimal credits ('12.5') as micro-credits. Raises ValueError for more than 6 decimals, no number, or too much."""
+    return Micro(_scaled(text, MICRO_PER_CREDIT, CREDITS_MAX))
+
+
+def rate_from_dollars(dollars_per_million_tokens: Decimal) -> Rate:
+    """$ per million tokens as a Rate, exact. Raises ValueError where a micro-credit would have to be split."""
+    return Rate(_scaled(str(dollars_per_million_tokens), MICRO_PER_DOLLAR, CREDITS_MAX))
+
+
+def micro_for(token_rate_sum: int) -> Micro:
+    """A sum of tokens x Rate as micro-credits, rounded up once."""
+    return Micro(-(-token_rate_sum // TOKENS_PER_RATE))
+
+
+def _scaled(text: str, factor: int, most: int) -> int:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"not a number: {text!r}") from None
+    if not value.is_finite() or abs(value) > most:
+        raise ValueError(f"out of range: {text!r}")
+    scaled = value * factor
+    if scaled != scaled.to_integral_value():
+        raise ValueError(f"more decimals than are kept: {text!r}")
+    return int(scaled)

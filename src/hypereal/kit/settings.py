@@ -1,0 +1,179 @@
+"""Settings: `hypereal.toml`, overridden by `HYPEREAL_<SECTION>__<KEY>` and a few short forms.
+
+An unknown key in the file is an error; an unknown variable only warns.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from hypereal.kit import log
+
+SHORT_FORMS = {
+    "HYPEREAL_HOST": ("server", "host"),
+    "HYPEREAL_PORT": ("server", "port"),
+    "HYPEREAL_DATA_DIR": ("server", "data_dir"),
+    "HYPEREAL_DATABASE_URL": ("database", "url"),
+}
+CLIENT_VARIABLES = {"HYPEREAL_API_KEY", "HYPEREAL_BASE_URL", "HYPEREAL_CONFIG"}
+FILE_BYTES_MAX = 4 * 1024 * 1024
+
+
+class BadSettings(Exception):
+    """The settings cannot be used; the message names the file, the key and what was expected."""
+
+
+class Section(BaseModel):
+    """A table of the file: no unknown keys, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    """[server]"""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8787, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    data_dir: Path = Path()
+    public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    body_bytes_max: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
+    drain_s: float = Field(30.0, ge=0, le=3600)
+    metrics_token: str | None = None
+    secret: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class DatabaseSection(Section):
+    """[database]"""
+
+    url: str | None = None
+    connections_max: int = Field(8, ge=2, le=200)
+
+
+class Limits(Section):
+    """[limits]"""
+
+    requests_per_minute: int = Field(600, ge=1)
+    submissions_per_minute: int = Field(60, ge=1)
+
+
+class Ledger(Section):
+    """[ledger]"""
+
+    minimum_balance_credits: int = Field(200, ge=0)
+
+
+class Settings(Section):
+    """Everything an operator can set. `providers` and `models` are raw tables: `providers` and `catalog` check them."""
+
+    server: Server = Server()
+    database: DatabaseSection = DatabaseSection()
+    limits: Limits = Limits()
+    ledger: Ledger = Ledger()
+    providers: dict[str, dict[str, Any]] = {}
+    models: dict[str, dict[str, Any]] = {}
+
+    @field_validator("providers", "models")
+    @classmethod
+    def _bounded(cls, tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if len(tables) > 10_000:
+            raise ValueError("more than 10,000 tables")
+        return tables
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, metrics snapshots and pid files of the running processes."""
+        return self.server.data_dir / "run"
+
+
+def default_data_dir() -> Path:
+    """`~/.hypereal`, or `/var/lib/hypereal` for root."""
+    return Path("/var/lib/hypereal") if os.geteuid() == 0 else Path.home() / ".hypereal"
+
+
+def load(config: Path | None = None, overrides: dict[str, dict[str, Any]] | None = None) -> Settings:
+    """Read CONFIG (else HYPEREAL_CONFIG, else ./hypereal.toml where it exists), then the environment, then OVERRIDES.
+
+    Raises BadSettings with a message for the operator.
+    """
+    named = config or (Path(os.environ["HYPEREAL_CONFIG"]) if os.environ.get("HYPEREAL_CONFIG") else None)
+    path = named or Path("hypereal.toml")
+    tables: dict[str, Any] = {}
+    if named is not None or path.exists():
+        tables = _read(path)
+    for section, key, value in _from_environment():
+        tables.setdefault(section, {})[key] = value
+    for section, values in (overrides or {}).items():
+        tables.setdefault(section, {}).update(values)
+    server = tables.setdefault("server", {})
+    if isinstance(server, dict):
+        server["data_dir"] = Path(server.get("data_dir") or default_data_dir()).expanduser().absolute()
+    try:
+        return Settings.model_validate(tables)
+    except ValidationError as error:
+        raise BadSettings(_explain(path, error)) from None
+
+
+def resolve_secret(value: object, *, name: str) -> str | None:
+    """A secret setting: plain text, `{ env = "NAME" }` or `{ file = "PATH" }`. None where the variable is not set.
+
+    Raises BadSettings for another shape or an unreadable file.
+    """
+    match value:
+        case None:
+            return None
+        case str():
+            return value
+        case {"env": str(variable), **rest} if not rest:
+            return os.environ.get(variable) or None
+        case {"file": str(path), **rest} if not rest:
+            try:
+                return Path(path).expanduser().read_text(encoding="utf-8").strip() or None
+            except OSError as error:
+                raise BadSettings(f"{name}: cannot read {path}: {error.strerror}") from None
+        case _:
+            raise BadSettings(f'{name}: give text, {{ env = "NAME" }} or {{ file = "PATH" }}')
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise BadSettings(f"{path}: over {FILE_BYTES_MAX} bytes")
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise BadSettings(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{path}: not TOML: {error}") from None
+
+
+def _from_environment() -> list[tuple[str, str, str]]:
+    """(section, key, value) of every variable of ours. A name that fits nothing only warns."""
+    found = []
+    for name, value in sorted(os.environ.items()):
+        if not name.startswith("HYPEREAL_") or name in CLIENT_VARIABLES or not value:
+            continue
+        section, _, key = name.removeprefix("HYPEREAL_").lower().partition("__")
+        if name in SHORT_FORMS:
+            section, key = SHORT_FORMS[name]
+        field = Settings.model_fields.get(section)
+        if field is None or key not in getattr(field.annotation, "model_fields", {}):
+            if not name.startswith("HYPEREAL_TEST_"):
+                log.get("settings").warning("unknown environment variable", variable=name)
+            continue
+        found.append((section, key, value))
+    return found
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        what = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{path}: {where}: {what}")
+    return "\n".join(lines)

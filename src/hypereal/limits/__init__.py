@@ -1,0 +1,1 @@
+"""Rate quotas and their headers."""

@@ -1,0 +1,1 @@
+"""Upstreams: where to send and how to sign, as data."""

@@ -1,0 +1,1 @@
+"""The supervisor and the composition roots. Only here are all capabilities named."""

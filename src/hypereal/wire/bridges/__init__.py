@@ -1,0 +1,1 @@
+"""Translations between dialects, one module a pair."""
