@@ -2,3 +2,31 @@
 
 Knows no dialect and no price.
 """
+
+from hypereal.net import sse
+from hypereal.net.http1 import LAST_CHUNK, REASONS, AnswerHead, Malformed, RequestHead, chunk, dechunk, query_values
+from hypereal.net.pool import Address, Pool
+from hypereal.net.server import Body, Connection, budget
+from hypereal.net.tls import client_context
+from hypereal.net.upstream import Rewriter, Upstream, UpstreamLost
+
+__all__ = [
+    "LAST_CHUNK",
+    "REASONS",
+    "Address",
+    "AnswerHead",
+    "Body",
+    "Connection",
+    "Malformed",
+    "Pool",
+    "RequestHead",
+    "Rewriter",
+    "Upstream",
+    "UpstreamLost",
+    "budget",
+    "chunk",
+    "client_context",
+    "dechunk",
+    "query_values",
+    "sse",
+]

@@ -1,0 +1,103 @@
+"""Connections to one upstream: kept alive, used again, last in first out."""
+
+import asyncio
+import ssl
+
+import msgspec
+
+from hypereal.net.tls import TlsClient
+from hypereal.net.upstream import Upstream, UpstreamLost
+
+CONNECT_S_MAX = 10.0
+CONNECTIONS_MAX = 4096
+IDLE_MAX = 512
+IDLE_S_MAX = 55
+"""Below the 60 s after which common servers close an idle connection."""
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an upstream listens: HOST and PORT, or a unix socket at PATH."""
+
+    host: str = ""
+    port: int = 0
+    uses_tls: bool = False
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else f"{self.host}:{self.port}"
+
+
+class Pool:
+    """The connections of a process to one address."""
+
+    def __init__(self, address: Address, tls: ssl.SSLContext | None = None) -> None:
+        self.address = address
+        self._tls = tls
+        self._idle: list[tuple[Upstream, int]] = []
+        self._sweeps = 0
+        self._open = 0
+
+    def take(self) -> Upstream | None:
+        """An idle connection, or None: `connect` then."""
+        while self._idle:
+            upstream, _ = self._idle.pop()
+            if not upstream.is_closed and not upstream.transport.is_closing():
+                return upstream
+        return None
+
+    async def connect(self) -> Upstream:
+        """A new connection, its TLS handshake done. Raises UpstreamLost after CONNECT_S_MAX or where it is refused."""
+        if self._open >= CONNECTIONS_MAX:
+            raise UpstreamLost(f"over {CONNECTIONS_MAX} connections to {self.address}")
+        self._open += 1
+        try:
+            async with asyncio.timeout(CONNECT_S_MAX):
+                return await self._connect()
+        except TimeoutError:
+            raise UpstreamLost(f"no connection to {self.address} within {CONNECT_S_MAX:.0f} s") from None
+        except ssl.SSLError as error:
+            raise UpstreamLost(f"TLS with {self.address}: {error.reason or error}") from None
+        except OSError as error:
+            raise UpstreamLost(f"no connection to {self.address}: {error.strerror or error}") from None
+        finally:
+            self._open -= 1
+
+    async def _connect(self) -> Upstream:
+        loop = asyncio.get_running_loop()
+        upstream = Upstream(self)
+        address = self.address
+        if address.path:
+            await loop.create_unix_connection(lambda: upstream, address.path)
+        elif self._tls is not None:
+            context = self._tls
+            _, tls = await loop.create_connection(
+                lambda: TlsClient(upstream, context, address.host, loop), address.host, address.port
+            )
+            await tls.ready
+        else:
+            await loop.create_connection(lambda: upstream, address.host, address.port)
+        self._open += 1
+        return upstream
+
+    def put(self, upstream: Upstream) -> None:
+        """A call has finished with UPSTREAM."""
+        if len(self._idle) >= IDLE_MAX:
+            upstream.transport.close()
+        else:
+            self._idle.append((upstream, self._sweeps))
+
+    def closed(self, upstream: Upstream) -> None:
+        """UPSTREAM is no more."""
+        self._open -= 1
+        self._idle = [entry for entry in self._idle if entry[0] is not upstream]
+
+    def sweep(self) -> None:
+        """Once a second: close what has been idle too long."""
+        self._sweeps += 1
+        while self._idle and self._sweeps - self._idle[0][1] > IDLE_S_MAX:
+            self._idle.pop(0)[0].transport.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            self._idle.pop()[0].transport.close()
