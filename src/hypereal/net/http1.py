@@ -76,6 +76,7 @@ class RequestHead:
         "is_1_0",
         "is_chunked",
         "keep_alive",
+        "memo",
         "method",
         "path",
         "query",
@@ -92,6 +93,8 @@ class RequestHead:
         self.expects_continue = False
         self.is_chunked = False
         self.upgrade = b""
+        self.memo: object = None
+        """What the app derived from this head; kept with it."""
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:

@@ -1,0 +1,134 @@
+"""One call in progress, and how its conductor is driven: by the protocols themselves, with `send` and `throw`.
+
+No task and no future stands between a read and what it causes: it costs less, and it removes a class of races.
+The price: `asyncio.timeout`, `sleep` and the like work only inside `aside`, and the conductor must never call `wake`.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Generator
+from types import coroutine
+from typing import Any, TypeVar
+
+from hypereal.gateway.facts import Facts
+from hypereal.kit.ids import new_request_id
+from hypereal.net import Body, Connection, Malformed, RequestHead, Upstream
+
+T = TypeVar("T")
+
+
+class ClientGone(Exception):
+    """The client left before its answer was whole."""
+
+
+class DeadlinePassed(Exception):
+    """The call took longer than its target allows."""
+
+
+@coroutine
+def _park() -> Generator[None, None, None]:
+    yield
+
+
+class Call:
+    """One request and its answer: the bridge between the protocols (callbacks) and the conductor (await)."""
+
+    __slots__ = (
+        "_conductor",
+        "began_s",
+        "connection",
+        "deadline_s",
+        "facts",
+        "head",
+        "is_over",
+        "is_started",
+        "request_id",
+        "silent_s",
+        "upstream",
+    )
+
+    def __init__(self, connection: Connection, head: RequestHead, facts: Facts) -> None:
+        self.connection = connection
+        self.head = head
+        self.facts = facts
+        self.request_id = new_request_id()
+        self.began_s = time.monotonic()
+        self.deadline_s = 0.0
+        """Monotonic; 0 while there is none. Checked by the sweep."""
+        self.upstream: Upstream | None = None
+        """The connection that this call owns; given back by whoever conducts."""
+        self.is_started = False
+        """Whether a byte of the answer went out: from then on failures are told in-band."""
+        self.is_over = False
+        self.silent_s = 0
+        self._conductor: Coroutine[Any, None, None]
+
+    # -- the conductor's side --------------------------------------------------------------------------------------
+
+    def begin(self, conductor: Coroutine[Any, None, None]) -> None:
+        """Run CONDUCTOR to its first wait."""
+        self._conductor = conductor
+        self.wake()
+
+    async def wait(self) -> None:
+        """Park until `wake` or `fail`."""
+        await _park()
+
+    async def aside(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ordinary asyncio WORK (a connect, a query, a sleep) from the conductor."""
+        task = asyncio.get_running_loop().create_task(work)
+        is_armed = True
+
+        def done(_: asyncio.Task[T]) -> None:
+            if is_armed:  # a cancelled task still calls back: it must not wake a later wait
+                self.wake()
+
+        task.add_done_callback(done)
+        try:
+            await _park()
+        except BaseException:
+            is_armed = False
+            task.cancel()
+            raise
+        return task.result()
+
+    async def body(self) -> Body:
+        """The whole request body. Raises Malformed (400, 413)."""
+        if not self.connection.read_body():
+            await _park()
+        return self.connection.body
+
+    # -- the protocols' side ---------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """What the conductor waits for is there."""
+        try:
+            self._conductor.send(None)
+        except StopIteration:
+            self.is_over = True
+
+    def fail(self, why: Exception) -> None:
+        """It will not come: WHY is thrown in where the conductor waits."""
+        if self.is_over:
+            return
+        try:
+            self._conductor.throw(why)
+        except StopIteration:
+            self.is_over = True
+
+    def body_ready(self) -> None:
+        self.wake()
+
+    def body_failed(self, why: Malformed) -> None:
+        self.fail(why)
+
+    def client_gone(self) -> None:
+        self.fail(ClientGone())
+
+    def pause(self) -> None:
+        if self.upstream is not None:
+            self.upstream.pause()
+
+    def resume(self) -> None:
+        if self.upstream is not None:
+            self.upstream.resume()

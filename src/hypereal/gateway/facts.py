@@ -1,0 +1,171 @@
+"""What the gateway reads off a request head: route, credential, what is forwarded. Kept with the cached head."""
+
+import re
+from enum import Enum, auto
+
+import msgspec
+
+from hypereal.kit.dialects import Dialect
+from hypereal.net import RequestHead, query_values
+
+CLIENT_CHARS_MAX = 200
+KEY_PREFIX = b"ck_"
+
+FORWARDED = (
+    b"anthropic-beta",
+    b"anthropic-version",
+    b"openai-beta",
+    b"x-client-request-id",
+    b"session-id",
+    b"session_id",
+    b"conversation_id",
+    b"x-goog-api-client",
+)
+"""Fields of the caller's head that reach an upstream. Everything else stays here."""
+
+
+class Action(Enum):
+    """What a hot route does."""
+
+    GENERATE = auto()
+    COUNT_TOKENS = auto()
+    LIST_MODELS = auto()
+    SHOW_MODEL = auto()
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A hot route. `dialect` is also the one its errors are told in."""
+
+    endpoint: str
+    """As it stands in the usage log."""
+    action: Action
+    method: bytes
+    dialect: Dialect
+    model: str | None = None
+    """Where the path names it."""
+    stream: bool | None = None
+    """Where the path says so."""
+    is_by_shape: bool = False
+    """`/gemini`: the body's shape decides the dialect."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """One head, read. `route` is None for what the control process serves."""
+
+    route: Route | None
+    credential: bytes
+    """The key to check: b'' where none was sent."""
+    forwarded: bytes
+    """Ready lines of a head, each with its CRLF."""
+    client: str
+    origin: bool
+    """Whether a browser asks, so that the answer needs CORS fields."""
+
+
+_PREFIX = rb"(?:/api/v1/v1|/api/v1|/v1/v1|/v1)"
+_fixed = re.compile(
+    _PREFIX + rb"/(chat/completions|messages|messages/count_tokens|responses|codex/responses|gemini)"
+).fullmatch
+_gemini_method = re.compile(
+    rb"(?:/api/v1|/v1)?(?:/gemini)?(?:/v1beta|/v1alpha|/v1)?/models/([^:]{1,200}):"
+    rb"(generateContent|streamGenerateContent|countTokens)"
+).fullmatch
+_models = re.compile(
+    rb"(?:" + _PREFIX + rb"|(?:/api/v1|/v1)?(?:/gemini)?/(?:v1beta|v1alpha|v1))/models(?:/([^:]{1,200}))?"
+).fullmatch
+
+_FIXED = {
+    b"chat/completions": Route(
+        endpoint="chat/completions", action=Action.GENERATE, method=b"POST", dialect=Dialect.OPENAI_CHAT
+    ),
+    b"messages": Route(endpoint="messages", action=Action.GENERATE, method=b"POST", dialect=Dialect.ANTHROPIC_MESSAGES),
+    b"messages/count_tokens": Route(
+        endpoint="messages/count_tokens", action=Action.COUNT_TOKENS, method=b"POST", dialect=Dialect.ANTHROPIC_MESSAGES
+    ),
+    b"responses": Route(endpoint="responses", action=Action.GENERATE, method=b"POST", dialect=Dialect.OPENAI_RESPONSES),
+    b"codex/responses": Route(
+        endpoint="codex/responses", action=Action.GENERATE, method=b"POST", dialect=Dialect.OPENAI_RESPONSES
+    ),
+    b"gemini": Route(
+        endpoint="gemini", action=Action.GENERATE, method=b"POST", dialect=Dialect.GEMINI, is_by_shape=True
+    ),
+}
+
+
+def read_facts(head: RequestHead) -> Facts:
+    """Read HEAD. Never raises: what does not fit a hot route belongs to the control process."""
+    return Facts(
+        route=find_route(head),
+        credential=_credential(head),
+        forwarded=b"".join(
+            b"%s: %s\r\n" % (name.lower(), value) for name, value in head.fields if name.lower() in FORWARDED
+        ),
+        client=head.get(b"user-agent")[:CLIENT_CHARS_MAX].decode("latin-1"),
+        origin=bool(head.get(b"origin")),
+    )
+
+
+def find_route(head: RequestHead) -> Route | None:
+    """The hot route of HEAD's path, whatever its method."""
+    path = head.path.rstrip(b"/")
+    if fixed := _fixed(path):
+        return _FIXED[fixed.group(1)]
+    if found := _gemini_method(path):
+        method = found.group(2).decode()
+        return Route(
+            endpoint=f"gemini:{method}",
+            action=Action.COUNT_TOKENS if method == "countTokens" else Action.GENERATE,
+            method=b"POST",
+            dialect=Dialect.GEMINI,
+            model=_unquote(found.group(1)),
+            stream=method == "streamGenerateContent",
+        )
+    if found := _models(path):
+        return _models_route(head, found.group(1))
+    return None
+
+
+def _models_route(head: RequestHead, model: bytes | None) -> Route:
+    """The list has three shapes: by path for Gemini clients, by header for Anthropic's, OpenAI's for the rest."""
+    if b"/v1beta/" in head.path + b"/" or b"/v1alpha/" in head.path + b"/" or b"/gemini/" in head.path:
+        dialect = Dialect.GEMINI
+    elif head.get(b"anthropic-version"):
+        dialect = Dialect.ANTHROPIC_MESSAGES
+    else:
+        dialect = Dialect.OPENAI_CHAT
+    return Route(
+        endpoint="models",
+        action=Action.LIST_MODELS if model is None else Action.SHOW_MODEL,
+        method=b"GET",
+        dialect=dialect,
+        model=None if model is None else _unquote(model),
+    )
+
+
+def _credential(head: RequestHead) -> bytes:
+    """Contract section 9: the first of Authorization, x-api-key, x-goog-api-key, ?key= that begins with `ck_` decides.
+
+    Where none does, the first one that was sent, so that the refusal can say what is wrong with it.
+    """
+    authorization = head.get(b"authorization")
+    scheme, _, token = authorization.partition(b" ")
+    candidates = [
+        token.strip() if scheme.lower() == b"bearer" else authorization,
+        head.get(b"x-api-key"),
+        head.get(b"x-goog-api-key"),
+        *query_values(head.query, b"key"),
+    ]
+    sent = [candidate for candidate in candidates if candidate]
+    return next((one for one in sent if one.startswith(KEY_PREFIX)), sent[0] if sent else b"")
+
+
+def _unquote(raw: bytes) -> str:
+    """Percent-decoding; ids are ASCII in practice, anything else simply names no model."""
+    parts = raw.split(b"%")
+    out = bytearray(parts[0])
+    for part in parts[1:]:
+        try:
+            out += bytes([int(part[:2], 16)]) + part[2:]
+        except ValueError:
+            out += b"%" + part
+    return out.decode("utf-8", "replace")
