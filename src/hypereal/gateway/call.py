@@ -6,7 +6,7 @@ The price: `asyncio.timeout`, `sleep` and the like work only inside `aside`, and
 
 import asyncio
 import time
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -16,13 +16,11 @@ from hypereal.net import Body, Connection, Malformed, RequestHead, Upstream
 
 T = TypeVar("T")
 
+HEARTBEAT_S = 15
+
 
 class ClientGone(Exception):
     """The client left before its answer was whole."""
-
-
-class DeadlinePassed(Exception):
-    """The call took longer than its target allows."""
 
 
 @coroutine
@@ -37,13 +35,15 @@ class Call:
         "_conductor",
         "began_s",
         "connection",
-        "deadline_s",
         "facts",
+        "first_byte_s",
         "head",
         "is_over",
         "is_started",
+        "on_silence",
+        "on_sweep",
         "request_id",
-        "silent_s",
+        "silence_s_max",
         "upstream",
     )
 
@@ -53,14 +53,19 @@ class Call:
         self.facts = facts
         self.request_id = new_request_id()
         self.began_s = time.monotonic()
-        self.deadline_s = 0.0
-        """Monotonic; 0 while there is none. Checked by the sweep."""
+        self.first_byte_s = 0.0
+        """Monotonic, when the upstream's answer began; 0 until then."""
         self.upstream: Upstream | None = None
         """The connection that this call owns; given back by whoever conducts."""
+        self.silence_s_max = 0.0
+        """After how many seconds without a byte the upstream is given up."""
+        self.on_silence: Callable[[], None] | None = None
+        """Called by the sweep after each 15 s without a byte of the upstream."""
+        self.on_sweep: Callable[[], None] | None = None
+        """Called by the sweep, once a second, while the call streams."""
         self.is_started = False
         """Whether a byte of the answer went out: from then on failures are told in-band."""
         self.is_over = False
-        self.silent_s = 0
         self._conductor: Coroutine[Any, None, None]
 
     # -- the conductor's side --------------------------------------------------------------------------------------
@@ -98,6 +103,13 @@ class Call:
             await _park()
         return self.connection.body
 
+    def finish(self) -> None:
+        """The call is over: give the upstream back, and let the connection go on to its next request."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.give_back()
+        self.connection.done()
+
     # -- the protocols' side ---------------------------------------------------------------------------------------
 
     def wake(self) -> None:
@@ -124,6 +136,25 @@ class Call:
 
     def client_gone(self) -> None:
         self.fail(ClientGone())
+
+    def sweep(self) -> None:
+        """Once a second: notice an upstream that says nothing."""
+        upstream = self.upstream
+        if upstream is None or upstream.is_done:
+            return
+        upstream.silent_s += 1
+        if self.on_sweep is not None:
+            self.on_sweep()
+        if upstream.silent_s > self.silence_s_max:
+            upstream.lose(f"no byte for {self.silence_s_max:.0f} s", is_timeout=True)
+        elif upstream.silent_s % HEARTBEAT_S == 0 and self.on_silence is not None:
+            self.on_silence()
+
+    def pause_body(self) -> None:
+        self.connection.pause_body()
+
+    def resume_body(self) -> None:
+        self.connection.resume_body()
 
     def pause(self) -> None:
         if self.upstream is not None:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from hypereal.net.body_budget import budget
 from hypereal.net.http1 import CONTINUE, HEAD_BYTES_MAX, ChunkWalker, Malformed, RequestHead, is_length, parse_request
 
 WRITE_BYTES_HIGH = 256 * 1024
@@ -18,7 +19,6 @@ HEAD_S_MAX = 10
 IDLE_S_MAX = 120
 STALLED_S_MAX = 60
 LINGER_S = 1.0
-BODIES_BYTES_MAX = 256 * 1024 * 1024
 
 Body = bytes | bytearray
 
@@ -56,34 +56,6 @@ class App(Protocol):
 
     def refuse(self, connection: "Connection", why: Malformed) -> bytes:
         """The whole answer, head and body, to a request that broke the grammar; the connection closes after it."""
-
-
-class BodyBudget:
-    """Bytes of request bodies held by all connections of a process; over the bound, further bodies wait to be read."""
-
-    def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
-        self.bytes_max = bytes_max
-        self.bytes_held = 0
-        self._waiting: list[tuple[int, Callable[[], None]]] = []
-
-    def take(self, size_bytes: int, go: Callable[[], None]) -> bool:
-        """Reserve SIZE_BYTES. False: not now; GO is called once there is room (it is then already reserved)."""
-        if self.bytes_held and self.bytes_held + size_bytes > self.bytes_max:
-            self._waiting.append((size_bytes, go))
-            return False
-        self.bytes_held += size_bytes
-        return True
-
-    def give_back(self, size_bytes: int) -> None:
-        """A body is no longer held."""
-        self.bytes_held -= size_bytes
-        while self._waiting and self.bytes_held + self._waiting[0][0] <= max(self.bytes_max, self._waiting[0][0]):
-            size, go = self._waiting.pop(0)
-            self.bytes_held += size
-            go()
-
-
-budget = BodyBudget()
 
 
 class Connection(asyncio.Protocol):
@@ -253,6 +225,16 @@ class Connection(asyncio.Protocol):
         self._start_reading()
         self._resume_body()
 
+    def pause_body(self) -> None:
+        """Whoever takes the body needs time."""
+        if not self.is_in_paused and not self.is_closed:
+            self.is_in_paused = True
+            self.transport.pause_reading()
+
+    def resume_body(self) -> None:
+        """And has had it."""
+        self._unpause()
+
     def drop_body(self) -> None:
         """The call needs its body no more: its bytes may be freed."""
         self.body = b""
@@ -372,7 +354,7 @@ class Connection(asyncio.Protocol):
         self.body = b""
         self._body_seen = 0
         self.since_s = 0
-        if self.is_closed:
+        if self.is_closed or self.transport.is_closing():
             return
         if not keep:
             self.linger()

@@ -27,17 +27,22 @@ HELD_BYTES_MAX = 1024 * 1024
 TAIL_BYTES_MAX = 64 * 1024
 TAIL_READS_MIN = 3
 FIRST_BYTES = 1024
+LAST_BYTES = 4096
 WRITE_AT_ONCE_BYTES = 64 * 1024
 
 
 class UpstreamLost(Exception):
-    """The connection or its grammar broke. `is_stale`: a reused connection died before a byte of the answer came,
-    which happens when the upstream closed it while idle; the request may be sent again at once."""
+    """The connection or its grammar broke.
 
-    def __init__(self, why: str, *, is_stale: bool = False) -> None:
+    `is_stale`: a reused connection died before a byte of the answer came, which happens when the upstream closed it
+    while idle; the request may be sent again at once. `is_timeout`: the upstream was silent for too long.
+    """
+
+    def __init__(self, why: str, *, is_stale: bool = False, is_timeout: bool = False) -> None:
         super().__init__(why)
         self.why = why
         self.is_stale = is_stale
+        self.is_timeout = is_timeout
 
 
 class Caller(Protocol):
@@ -48,6 +53,12 @@ class Caller(Protocol):
 
     def fail(self, why: Exception) -> None:
         """The answer will not come, or was cut."""
+
+    def pause_body(self) -> None:
+        """The upstream reads slower than the request's body is written to it."""
+
+    def resume_body(self) -> None:
+        """It caught up."""
 
 
 class Rewriter(Protocol):
@@ -91,6 +102,7 @@ class Upstream(asyncio.Protocol):
         "_buffer",
         "_call",
         "_decoder",
+        "_has_body",
         "_is_paused",
         "_is_relaying",
         "_is_reused",
@@ -145,6 +157,7 @@ class Upstream(asyncio.Protocol):
         self._left = -1
         self._out: asyncio.Transport | None = None
         self._streams = False
+        self._has_body = True
         self._is_relaying = False
         self._is_paused = False
         self._was_woken = False
@@ -182,10 +195,12 @@ class Upstream(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        """The request body is buffered; nothing to hold back."""
+        if self._call is not None:
+            self._call.pause_body()
 
     def resume_writing(self) -> None:
-        """As above."""
+        if self._call is not None:
+            self._call.resume_body()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
@@ -210,16 +225,24 @@ class Upstream(asyncio.Protocol):
 
     # -- the request -----------------------------------------------------------------------------------------------
 
-    def send(self, call: Caller, head: bytes, body: bytes, *, streams: bool = False) -> None:
-        """Send HEAD (complete, with its empty line) and BODY. STREAMS: relay any answer as bytes (`relay_bytes`)."""
+    def send(self, call: Caller, head: bytes, body: bytes = b"") -> None:
+        """Send HEAD (complete, with its empty line) and BODY. The answer is collected, or held as events."""
         self._reset()
         self._call = call
         self._state = _State.HEAD
-        self._streams = streams
         if len(body) > WRITE_AT_ONCE_BYTES:
             self.transport.writelines((head, body))
         else:
             self.transport.write(head + body)
+
+    def send_streaming(self, call: Caller, head: bytes, *, has_answer_body: bool) -> None:
+        """Send HEAD; the call writes the body to `transport`, and takes whatever answer comes by `relay_bytes`.
+
+        HAS_ANSWER_BODY False: the answer to a HEAD request, which has none whatever its head says.
+        """
+        self.send(call, head)
+        self._streams = True
+        self._has_body = has_answer_body
 
     # -- the answer ------------------------------------------------------------------------------------------------
 
@@ -250,6 +273,8 @@ class Upstream(asyncio.Protocol):
         if head.content_encoding in (b"gzip", b"x-gzip", b"deflate"):
             self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
         if self._streams:
+            if not self._has_body:
+                self._left, head.is_chunked = 0, False
             self._state = _State.BYTES
             self._wake_once()
             if rest or not self._left:
@@ -316,14 +341,13 @@ class Upstream(asyncio.Protocol):
             walker.left, walker.part = 0, b""
         payload, is_over = self._payload(data)
         events = self._assembler.feed(payload)
-        if rewriter is not None:
-            events = rewriter.feed(events)
         if events:
-            self._emit(chunk(events))
+            self._emit(chunk(events), events)
         if is_over:
             self._finish()
 
-    def _emit(self, framed: bytes) -> None:
+    def _emit(self, framed: bytes, events: bytes | None = None) -> None:
+        """Whole events have come: keep them, and pass them on once the call relays. EVENTS: they, if known unframed."""
         if not framed:
             return
         self.tail.append(framed)
@@ -333,8 +357,7 @@ class Upstream(asyncio.Protocol):
             end = framed.find(b"\n\n\r\n", FIRST_BYTES)
             self.first += dechunk(framed[: end + 4] if end > 0 else framed)
         if self._is_relaying:
-            assert self._out is not None
-            self._out.write(framed)
+            self._write(framed, events)
             while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
                 self.tail_bytes -= len(self.tail.popleft())
             return
@@ -343,6 +366,15 @@ class Upstream(asyncio.Protocol):
         if self.tail_bytes > HELD_BYTES_MAX and not self._was_woken:
             self.pause()
         self._wake_once()
+
+    def _write(self, framed: bytes, events: bytes | None) -> None:
+        assert self._out is not None
+        if self._rewriter is None or events is None:
+            self._out.write(framed)
+            return
+        rewritten = self._rewriter.feed(events)
+        if rewritten:
+            self._out.write(chunk(rewritten))
 
     def _pass(self, data: bytes) -> None:
         """Relay as bytes: the framing of the answer is kept, its end found."""
@@ -378,6 +410,20 @@ class Upstream(asyncio.Protocol):
         """The body of a collected answer."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
+    def last_events(self) -> bytes:
+        """The payload of the last few events: LAST_BYTES and what it takes to begin with a whole one."""
+        parts: list[bytes] = []
+        size_bytes = 0
+        for framed in reversed(self.tail):
+            if len(framed) > 2 * LAST_BYTES:
+                start = framed.rfind(b"\n\n\r\n", 0, len(framed) - LAST_BYTES)
+                framed = framed[start + 4 :] if start >= 0 else framed
+            parts.append(framed)
+            size_bytes += len(framed)
+            if size_bytes >= LAST_BYTES:
+                break
+        return dechunk(b"".join(reversed(parts)))
+
     def events(self) -> bytes:
         """The payload of the events that `tail` holds: all of them until `relay` begins."""
         return dechunk(b"".join(self.tail))
@@ -390,14 +436,12 @@ class Upstream(asyncio.Protocol):
         held = b"".join(self.tail)
         self._out = out
         self._is_relaying = True
-        if rewriter is not None:
-            self._rewriter = rewriter
-            events = rewriter.feed(dechunk(held)) if rewriter.wants(held) else None
-            if events is not None:
-                held = chunk(events) if events else b""
-                self.tail = deque([held])
-                if self.is_done:
-                    held += self._ending()
+        self._rewriter = rewriter
+        if rewriter is not None and rewriter.wants(held):
+            events = rewriter.feed(dechunk(held))
+            if self.is_done:
+                events += rewriter.end()
+            held = chunk(events) if events else b""
         out.write(head + held)
         self.resume()
 
@@ -415,11 +459,6 @@ class Upstream(asyncio.Protocol):
         self._was_woken = True
         self.resume()
 
-    def _ending(self) -> bytes:
-        """The framed events that the rewriter held back."""
-        events = self._rewriter.end() if self._rewriter is not None else b""
-        return chunk(events) if events else b""
-
     def _wake_once(self) -> None:
         if not self._was_woken and self._call is not None:
             self._was_woken = True
@@ -429,14 +468,7 @@ class Upstream(asyncio.Protocol):
         """The answer is whole; the connection stays the call's own until `give_back`."""
         call, self._call = self._call, None
         if self._state is _State.EVENTS:
-            rest = self._assembler.flush()
-            if rest.strip():
-                rest += b"\n\n"
-                self._call = None
-                self._emit(chunk(self._rewriter.feed(rest) if self._rewriter is not None else rest))
-            ending = self._ending()
-            if ending:
-                self._emit(ending)
+            self._end_events()
         elif self._state is _State.BYTES and self._out is not None and self._ends_at_close():
             self._out.write(b"0\r\n\r\n")
         self.is_done = True
@@ -444,6 +476,17 @@ class Upstream(asyncio.Protocol):
         self.resume()
         if call is not None:
             call.wake()
+
+    def _end_events(self) -> None:
+        """The stream is over: an event without its blank line still counts, and the rewriter lets go of what it held."""
+        rest = self._assembler.flush()
+        if rest.strip():
+            self._emit(chunk(rest + b"\n\n"), rest + b"\n\n")
+        if self._is_relaying and self._rewriter is not None:
+            ending = self._rewriter.end()
+            if ending:
+                assert self._out is not None
+                self._out.write(chunk(ending))
 
     def give_back(self) -> None:
         """The call has read what it wanted: another may have the connection. Before the answer's end, it is closed."""
@@ -474,9 +517,9 @@ class Upstream(asyncio.Protocol):
             if not self.is_closed:
                 self.transport.resume_reading()
 
-    def lose(self, why: str) -> None:
+    def lose(self, why: str, *, is_timeout: bool = False) -> None:
         """Cut the connection and tell the call."""
         call, self._call = self._call, None
         self.transport.abort()
         if call is not None:
-            call.fail(UpstreamLost(why))
+            call.fail(UpstreamLost(why, is_timeout=is_timeout))

@@ -1,0 +1,141 @@
+"""Getting an answer: each target of the chain in turn, until one answers or the caller is told why none did."""
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from hypereal.gateway.call import Call
+from hypereal.gateway.facts import Action
+from hypereal.gateway.routing import Way
+from hypereal.kit import log
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import (
+    HyperealError,
+    InvalidRequest,
+    Overloaded,
+    RequestTooLarge,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
+from hypereal.net import UpstreamLost
+from hypereal.wire import Request, upstream_error
+
+if TYPE_CHECKING:
+    from hypereal.gateway.bill import Bill
+
+TRIES_PER_TARGET = 2
+TRIES_MAX = 8
+BACKOFF_S = 0.1
+ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"
+"""Sent where the caller sent none; the vendor refuses a request without it."""
+CALLERS_FAULT = frozenset({400, 413, 422})
+"""What every target would say again, so the caller is told at once."""
+OVERLOAD = frozenset({429, 503, 529})
+
+
+class AnswerRefused(Exception):
+    """A target answered, but not with what was asked for."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], action: Action = Action.GENERATE) -> Way:
+    """Ask each of WAYS in turn; `call.upstream` then holds the answer, collected or a stream at its first event.
+
+    Raises InvalidRequest or RequestTooLarge where the upstream blames the caller, else UpstreamFailed, Overloaded or
+    UpstreamTimeout once no target is left.
+    """
+    request = bill.request
+    assert request is not None
+    last: AnswerRefused | UpstreamLost | None = None
+    for way in [way for way in ways if way.target.is_available] or ways:
+        for tries in range(TRIES_PER_TARGET):
+            if bill.attempts >= TRIES_MAX:
+                break
+            if tries:
+                await call.aside(asyncio.sleep(random.uniform(0, BACKOFF_S * 2**tries)))
+            bill.attempts += 1
+            bill.way = way
+            try:
+                await _ask(call, way, request, action)
+                _check(call, way)
+            except (UpstreamLost, AnswerRefused) as error:
+                last = error
+                _let_go(call)
+                way.target.failed()
+                log.get("gateway").info(
+                    "target failed", target=way.target.name, request_id=call.request_id, why=str(error)
+                )
+                continue
+            way.target.succeeded()
+            return way
+    raise _final(last, len(ways))
+
+
+async def _ask(call: Call, way: Way, request: Request, action: Action) -> None:
+    pool, head = way.line(action, stream=request.stream)
+    if way.bridge is not None:
+        request = way.bridge.request(request)
+    body = way.wire.write(request, way.target.model, way.profile)
+    forwarded = call.facts.forwarded
+    if way.dialect is Dialect.ANTHROPIC_MESSAGES and b"anthropic-version:" not in forwarded:
+        forwarded += ANTHROPIC_VERSION
+    head = b"%s%d\r\n%s\r\n" % (head, len(body), forwarded)
+    call.silence_s_max = way.target.provider.timeout_s
+    upstream = pool.take()
+    while True:
+        upstream = upstream or await call.aside(pool.connect())
+        call.upstream = upstream
+        upstream.send(call, head, body)
+        try:
+            await call.wait()
+        except UpstreamLost as lost:
+            if not lost.is_stale:
+                raise
+            _let_go(call)  # closed while it was idle: not a try, a new connection
+            upstream = None
+            continue
+        return
+
+
+def _check(call: Call, way: Way) -> None:
+    """Raises AnswerRefused unless the answer is one; InvalidRequest or RequestTooLarge where the caller is to blame."""
+    upstream = call.upstream
+    assert upstream is not None and upstream.head is not None
+    status = upstream.head.status
+    said = upstream.first if upstream.head.is_sse else upstream.whole()
+    if status == 200:
+        inside = way.wire.error_in(said)
+        if inside is None:
+            return
+        status = inside.status
+        message = inside.message
+    else:
+        inside = upstream_error(status, said)
+        message = inside.message
+    if status in CALLERS_FAULT:
+        message = message or "the upstream refused the request"
+        if status == 413:
+            raise RequestTooLarge(message)
+        raise InvalidRequest(message, code=inside.code)
+    raise AnswerRefused(status, f"status {status}: {message}")
+
+
+def _let_go(call: Call) -> None:
+    upstream, call.upstream = call.upstream, None
+    if upstream is not None:
+        upstream.give_back()
+
+
+def _final(last: AnswerRefused | UpstreamLost | None, targets: int) -> HyperealError:
+    tried = "the only target" if targets == 1 else f"each of the {targets} targets"
+    if isinstance(last, AnswerRefused):
+        if last.status in OVERLOAD:
+            return Overloaded(f"The model is overloaded: {tried} is busy. Try again shortly.")
+        return UpstreamFailed(f"The model could not answer: {tried} failed (status {last.status}).")
+    if last is not None and last.is_timeout:
+        return UpstreamTimeout(f"The model did not answer in time: {tried} was silent.")
+    return UpstreamFailed(f"The model could not be reached: {tried} failed.")

@@ -1,0 +1,223 @@
+"""What one call costs and who pays for it: held before it costs anything, settled exactly once, logged in any case."""
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hypereal.accounts import Principal
+from hypereal.catalog import Model, Price, price_of, surcharged, surcharges, worst_case
+from hypereal.gateway.answers import elapsed_ms
+from hypereal.gateway.call import Call
+from hypereal.gateway.metrics import Meter
+from hypereal.gateway.routing import Way
+from hypereal.kit.errors import HyperealError
+from hypereal.kit.usage import Usage
+from hypereal.ledger import Hold, Settlement, UsageRow
+from hypereal.limits import Quota
+from hypereal.wire import DIALECTS, Request
+
+if TYPE_CHECKING:
+    from hypereal.gateway.plane import Plane
+
+OUTPUT_TOKENS_DEFAULT = 4096
+"""Held where the caller names no limit; grown in steps of as much as the stream goes on."""
+GROW_AT_PERCENT = 80
+BYTES_PER_TOKEN = 4
+STATUS_CLIENT_GONE = 499
+
+
+class Bill:
+    """One call's money. `settle` closes the hold; `close`, always called last, settles what is still open."""
+
+    __slots__ = (
+        "_call",
+        "_hold",
+        "_output_tokens_held",
+        "_plane",
+        "_price",
+        "attempts",
+        "error_type",
+        "is_logged",
+        "model",
+        "principal",
+        "quota",
+        "request",
+        "settlement",
+        "status",
+        "way",
+    )
+
+    def __init__(self, call: Call, plane: "Plane") -> None:
+        self._call = call
+        self._plane = plane
+        self._hold: Hold | None = None
+        self._price: Price | None = None
+        self._output_tokens_held = 0
+        self.principal: Principal | None = None
+        self.quota: Quota | None = None
+        self.request: Request | None = None
+        self.model: Model | None = None
+        self.way: Way | None = None
+        self.attempts = 0
+        self.status = 0
+        self.error_type: str | None = None
+        self.settlement: Settlement | None = None
+        self.is_logged = False
+
+    # -- before ----------------------------------------------------------------------------------------------------
+
+    async def hold(self, request: Request, model: Model) -> None:
+        """Hold the worst case of REQUEST (contract 1.3).
+
+        Raises InvalidRequest (a field that would change the price in a way that is not billed), InsufficientCredits,
+        SpendingLimitReached, Overloaded.
+        """
+        assert self.principal is not None and model.price is not None
+        surcharge = surcharges(request.dialect, request.fields)
+        price = self._price = surcharged(model.price, surcharge.rate_percent)
+        inputs = request.size_bytes
+        if inputs > model.context_tokens_max or inputs > BYTES_PER_TOKEN * OUTPUT_TOKENS_DEFAULT:
+            inputs = min(DIALECTS[request.dialect].input_tokens_max(request), model.context_tokens_max)
+        outputs = min(request.output_tokens_max or OUTPUT_TOKENS_DEFAULT, model.output_tokens_max) * request.choices
+        self._output_tokens_held = outputs
+        amount = worst_case(price, inputs, outputs, surcharge.web_searches_max)
+        call = self._call
+        ticket = self._plane.ledger.hold(self.principal, amount, call.wake)
+        if ticket.is_pending:
+            try:
+                await call.wait()
+            except BaseException:
+                self._plane.ledger.cancel(ticket)
+                raise
+        self._hold = ticket.take()
+
+    def grow_with_stream(self) -> None:
+        """Once a second: a stream that nears what is held for its output gets more, or is ended in-band."""
+        hold, request, way, upstream = self._hold, self.request, self.way, self._call.upstream
+        if hold is None or request is None or way is None or upstream is None or self._price is None:
+            return
+        enough = self._output_tokens_held * GROW_AT_PERCENT // 100
+        if request.output_tokens_max is not None or upstream.relayed_bytes < enough * BYTES_PER_TOKEN:
+            return
+        if self._output_tokens() < enough:
+            return
+        self._output_tokens_held += OUTPUT_TOKENS_DEFAULT
+        extra = worst_case(self._price, 0, OUTPUT_TOKENS_DEFAULT)
+
+        def decided() -> None:
+            try:
+                ticket.take()
+            except HyperealError as error:
+                self._call.fail(error)
+
+        ticket = self._plane.ledger.grow(hold, extra, decided)
+        if not ticket.is_pending:
+            decided()
+
+    # -- after -----------------------------------------------------------------------------------------------------
+
+    def settle(self, usage: Usage | None, *, status: int) -> Settlement:
+        """Charge USAGE; None where the upstream did not say: then what was seen is counted here and marked."""
+        assert self._price is not None
+        hold, self._hold = self._hold, None
+        assert hold is not None, "settled once"
+        self.status = status
+        if usage is None or usage.is_estimated:
+            usage = self._estimate(usage)
+        cost = price_of(self._price, usage)
+        settlement = self.settlement = self._plane.ledger.settle(hold, cost, usage, self._row())
+        self.is_logged = True
+        self._meter().spend(usage, settlement.charged, settlement.written_off)
+        self._count()
+        return settlement
+
+    def close(self) -> None:
+        """The call is over, however it ended. A call that never began to answer costs nothing."""
+        if self.is_logged:
+            return
+        self.is_logged = True
+        hold, self._hold = self._hold, None
+        if hold is not None and self._call.is_started:
+            self._hold = hold
+            self.is_logged = False
+            self.settle(self._seen(), status=self.status)
+            return
+        if self.principal is None:
+            return
+        row = self._row()
+        if hold is not None:
+            self._plane.ledger.release(hold, row)
+        else:
+            self._plane.ledger.record(row)
+        self._count()
+
+    def _seen(self) -> Usage | None:
+        """What a stream that did not come to its end has said of its usage."""
+        upstream, way = self._call.upstream, self.way
+        if upstream is None or way is None:
+            return None
+        return way.wire.usage_of_stream(upstream.first, upstream.events(), way.profile)
+
+    def _estimate(self, said: Usage | None) -> Usage:
+        assert self.request is not None
+        outputs = max(self._output_tokens(), said.output_tokens if said else 0)
+        if said is not None:
+            return Usage(
+                input_tokens=said.input_tokens,
+                cache_read_tokens=said.cache_read_tokens,
+                cache_write_tokens=said.cache_write_tokens,
+                cache_write_1h_tokens=said.cache_write_1h_tokens,
+                output_tokens=outputs,
+                reasoning_tokens=said.reasoning_tokens,
+                web_searches=said.web_searches,
+                is_estimated=True,
+            )
+        inputs = DIALECTS[self.request.dialect].estimate_input(self.request)
+        return Usage(input_tokens=inputs, output_tokens=outputs, is_estimated=True)
+
+    def _output_tokens(self) -> int:
+        """Output so far, counted here: a quarter of the bytes of its text, scaled up from the tail of a stream."""
+        upstream, way = self._call.upstream, self.way
+        if upstream is None or way is None or upstream.head is None:
+            return 0
+        if not upstream.head.is_sse:
+            return way.wire.estimate_output(upstream.whole())
+        _, text_bytes = way.wire.output_text_bytes(upstream.events())
+        scale = upstream.relayed_bytes / max(1, upstream.tail_bytes)
+        return math.ceil(text_bytes * scale / BYTES_PER_TOKEN)
+
+    def _row(self) -> UsageRow:
+        assert self.principal is not None
+        call, request, way = self._call, self.request, self.way
+        route = call.facts.route
+        assert route is not None
+        began = self._plane.started_at(call.began_s)
+        return UsageRow(
+            request_id=call.request_id,
+            started_at=datetime.fromtimestamp(began, UTC),
+            owner_id=self.principal.owner_id,
+            key_id=self.principal.key_id,
+            endpoint=route.endpoint,
+            dialect=route.dialect if request is None else request.dialect,
+            model=self.model.id if self.model else request.model[:200] if request else "",
+            provider=way.target.provider.name if way else None,
+            target=way.target.model if way else None,
+            status=self.status,
+            error_type=self.error_type,
+            is_stream=request is not None and request.stream,
+            attempts=self.attempts,
+            first_byte_ms=elapsed_ms(call.began_s, call.first_byte_s) if call.first_byte_s else None,
+            duration_ms=elapsed_ms(call.began_s),
+            client=call.facts.client,
+        )
+
+    def _meter(self) -> Meter:
+        model = self.model.id if self.model else "none"
+        return self._plane.meters.of(model, self.way.target.provider.name if self.way else "none")
+
+    def _count(self) -> None:
+        call = self._call
+        outcome = self.error_type or "ok"
+        self._meter().count(
+            outcome, (call.first_byte_s or call.began_s) - call.began_s, elapsed_ms(call.began_s) / 1000
+        )

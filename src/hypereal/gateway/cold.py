@@ -1,0 +1,119 @@
+"""Everything that is not a hot route: relayed, both ways as it comes, to the control process on its unix socket."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hypereal.gateway.answers import error_answer
+from hypereal.gateway.call import Call, ClientGone
+from hypereal.gateway.refusals import as_error
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import HyperealError, Overloaded
+from hypereal.net import LAST_CHUNK, REASONS, Malformed, Upstream, UpstreamLost, chunk
+
+if TYPE_CHECKING:
+    from hypereal.gateway.plane import Plane
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"forwarded",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-request-id",
+    }
+)
+"""Fields that end here. What the control process is told of the client, it is told by us alone."""
+SILENCE_S_MAX = 700.0
+"""Above the longest wait that a cold route promises (10 minutes)."""
+
+
+async def relay_cold(call: Call, plane: "Plane") -> None:
+    """The life of a call that the control process serves."""
+    try:
+        upstream = plane.control.take() or await call.aside(plane.control.connect())
+        call.upstream = upstream
+        call.silence_s_max = SILENCE_S_MAX
+        upstream.send_streaming(call, _head(call), has_answer_body=call.head.method != b"HEAD")
+        call.connection.stream_body(_sink(call, upstream))
+        await call.wait()
+        assert upstream.head is not None
+        call.is_started = True
+        upstream.relay_bytes(call.connection.transport, _answer_head(call, upstream))
+        if call.connection.is_out_paused:
+            upstream.pause()
+        if not upstream.is_done:
+            await call.wait()
+    except UpstreamLost:
+        _refuse(call, Overloaded("This part of the service is restarting. Try again in a moment.", retry_after_s=1))
+    except (HyperealError, Malformed) as error:
+        _refuse(call, error)
+    except ClientGone:
+        pass
+    finally:
+        call.finish()
+
+
+def _head(call: Call) -> bytes:
+    head = call.head
+    target = head.path + b"?" + head.query if head.query else head.path
+    lines = [b"%s %s HTTP/1.1" % (head.method, target)]
+    lines += [b"%s: %s" % field for field in head.fields if field[0].lower() not in HOP_BY_HOP]
+    peer = call.connection.transport.get_extra_info("peername")
+    lines.append(b"x-forwarded-for: %s" % (peer[0].encode() if peer else b"unknown"))
+    lines.append(b"x-request-id: %s" % call.request_id.encode())
+    if head.is_chunked:
+        lines.append(b"transfer-encoding: chunked")
+    elif call.connection.length or head.method in (b"POST", b"PUT", b"PATCH"):
+        lines.append(b"content-length: %d" % call.connection.length)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _sink(call: Call, upstream: Upstream) -> Callable[[bytes], None]:
+    """Where the pieces of the request's body go; the last one is b''."""
+
+    def put(piece: bytes) -> None:
+        if upstream.is_closed or upstream.is_done:
+            return  # it answered without reading all of it
+        if call.head.is_chunked:
+            upstream.transport.write(chunk(piece) if piece else LAST_CHUNK)
+        elif piece:
+            upstream.transport.write(piece)
+
+    return put
+
+
+def _answer_head(call: Call, upstream: Upstream) -> bytes:
+    answer = upstream.head
+    assert answer is not None
+    lines = [b"HTTP/1.1 %d %s" % (answer.status, REASONS.get(answer.status, b"Unknown"))]
+    lines += [b"%s: %s" % field for field in answer.fields if field[0].lower() not in HOP_BY_HOP]
+    if answer.length >= 0:
+        lines.append(b"content-length: %d" % answer.length)
+    elif answer.status not in (204, 304) and call.head.method != b"HEAD":
+        lines.append(b"transfer-encoding: chunked")
+    if not call.connection.keeps_alive:
+        lines.append(b"connection: close")
+    request_id = call.request_id.encode()
+    lines += [b"x-request-id: %s" % request_id, b"request-id: %s" % request_id]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _refuse(call: Call, cause: HyperealError | Malformed) -> None:
+    """Before the answer began: as an answer. After it: cut, since a part of an answer must not look whole."""
+    connection = call.connection
+    if connection.is_closed:
+        return
+    if call.is_started:
+        connection.abort()
+    else:
+        connection.transport.write(error_answer(call, as_error(cause), Dialect.OPENAI_CHAT, None))

@@ -1,0 +1,50 @@
+"""The life of one call, top to bottom. Everything else in this folder is a step of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from hypereal.gateway.attempts import open_answer
+from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
+from hypereal.gateway.call import Call, ClientGone
+from hypereal.gateway.refusals import refuse
+from hypereal.gateway.replies import reply
+from hypereal.gateway.requests import permit, read_request
+from hypereal.kit import log
+from hypereal.kit.errors import HyperealError, InternalError
+from hypereal.net import Malformed, UpstreamLost
+
+if TYPE_CHECKING:
+    from hypereal.gateway.plane import Plane
+
+OUR_FAULT = "Something went wrong on our side. The request id names it in our logs."
+
+
+async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plane"], Awaitable[None]]) -> None:
+    """Authenticate, take the STEPS of the route; whatever happens, the caller is told and the bill is closed once."""
+    bill = Bill(call, plane)
+    try:
+        bill.principal = await plane.authenticate(call)  # 401
+        await steps(call, bill, plane)
+    except (HyperealError, Malformed, UpstreamLost) as error:
+        refuse(call, bill, error)
+    except ClientGone:
+        bill.status, bill.error_type = STATUS_CLIENT_GONE, "client_gone"
+    except Exception:
+        log.get("gateway").exception("a call failed", request_id=call.request_id)
+        refuse(call, bill, InternalError(OUR_FAULT))
+    finally:
+        bill.close()
+        call.finish()
+
+
+async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
+    """The steps of every LLM route that costs money."""
+    assert bill.principal is not None
+    request = bill.request = await read_request(call)  # 400, 413
+    model = bill.model = plane.catalog.require(request.model, request.dialect)  # 400 with available_models
+    permit(bill.principal, model)  # 403
+    bill.quota = await plane.admit(call, bill.principal)  # 429
+    ways = plane.routing.ways(model, request.dialect)  # 400 that names another endpoint
+    await bill.hold(request, model)  # 402
+    way = await open_answer(call, bill, ways)  # 502, each target in turn
+    await reply(call, bill, way)

@@ -1,0 +1,158 @@
+"""The data plane of one process: what every call shares, and the sweep that watches them all once a second."""
+
+import os
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from hypereal.accounts import KeyCache, Principal
+from hypereal.catalog import Catalog
+from hypereal.gateway.call import Call
+from hypereal.gateway.cold import relay_cold
+from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
+from hypereal.gateway.facts import Action, Facts, Route, read_facts
+from hypereal.gateway.free_calls import answer_free
+from hypereal.gateway.metrics import Meters, Snapshot
+from hypereal.gateway.pipeline import conduct, generate
+from hypereal.gateway.refusals import as_error
+from hypereal.gateway.routing import Pools, Routing
+from hypereal.kit import clock
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAllowed, UpgradeRequired
+from hypereal.kit.ids import new_request_id
+from hypereal.ledger import Ledger
+from hypereal.limits import Quota, RateLimiter
+from hypereal.net import REASONS, Connection, Malformed, Pool, RequestHead, budget
+from hypereal.wire import DIALECTS
+
+
+class Plane:
+    """Everything a call needs. `connections`, `body_bytes_max` and `is_draining` are read by the connections."""
+
+    def __init__(
+        self,
+        *,
+        keys: KeyCache,
+        limiter: RateLimiter,
+        ledger: Ledger,
+        catalog: Catalog,
+        routing: Routing,
+        pools: Pools,
+        control: Pool,
+        body_bytes_max: int,
+        requests_per_minute: int,
+    ) -> None:
+        self.keys = keys
+        self.limiter = limiter
+        self.ledger = ledger
+        self.catalog = catalog
+        self.routing = routing
+        self.pools = pools
+        self.control = control
+        self.body_bytes_max = body_bytes_max
+        self.requests_per_minute = requests_per_minute
+        self.meters = Meters()
+        self.connections: set[Connection] = set()
+        self.is_draining = False
+        self._unix_minus_monotonic_s = time.time() - time.monotonic()
+
+    # -- steps of a call -------------------------------------------------------------------------------------------
+
+    async def authenticate(self, call: Call) -> Principal:
+        """Who calls. Raises AuthenticationFailed, or Overloaded where the database is needed and away."""
+        credential = call.facts.credential
+        return self.keys.get(credential) or await call.aside(self.keys.fetch(credential))
+
+    async def admit(self, call: Call, principal: Principal) -> Quota:
+        """Count the call against its owner's rate. Raises RateLimited, Overloaded."""
+        per_minute = principal.requests_per_minute or self.requests_per_minute
+        quota = self.limiter.admit(principal.owner_id, per_minute)
+        return quota or await call.aside(self.limiter.fetch(principal.owner_id, per_minute))
+
+    def started_at(self, monotonic_s: float) -> float:
+        """A reading of the monotonic clock as Unix time."""
+        return monotonic_s + self._unix_minus_monotonic_s
+
+    # -- what a connection asks ------------------------------------------------------------------------------------
+
+    def begin(self, connection: Connection, head: RequestHead) -> None:
+        """Start the call of HEAD."""
+        facts = head.memo
+        if not isinstance(facts, Facts):
+            facts = head.memo = read_facts(head)
+        call = Call(connection, head, facts)
+        connection.call = call
+        call.begin(self._conductor(call, facts.route))
+
+    def refuse(self, connection: Connection, why: Malformed) -> bytes:
+        """The whole answer to a request that broke the grammar. Which dialect it wanted is unknown: the superset."""
+        error = as_error(why)
+        request_id = new_request_id()
+        body = DIALECTS[Dialect.OPENAI_CHAT].error_body(error, request_id)
+        return (
+            b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
+            b"x-request-id: %s\r\nx-should-retry: false\r\n\r\n%s"
+        ) % (error.status, REASONS.get(error.status, b"Error"), len(body), request_id.encode(), body)
+
+    def _conductor(self, call: Call, route: Route | None) -> Coroutine[Any, None, None]:
+        if route is None:
+            return relay_cold(call, self)
+        method = call.head.method
+        if method == b"OPTIONS":
+            return _answer_at_once(call, _preflight(call))
+        if b"websocket" in call.head.upgrade:
+            error: HyperealError = UpgradeRequired("WebSocket is not served here: send the request over HTTP.")
+        elif method != route.method:
+            error = MethodNotAllowed(f"Use {route.method.decode()} here.", headers={"allow": route.method.decode()})
+        elif not call.facts.credential:
+            error = AuthenticationFailed(
+                "No API key. Send it as 'Authorization: Bearer ck_...' or 'x-api-key: ck_...'."
+            )
+        else:
+            return conduct(call, self, generate if route.action is Action.GENERATE else answer_free)
+        return _answer_at_once(call, error_answer(call, error, route.dialect, None))
+
+    # -- once a second ---------------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Watch every connection, call and pool."""
+        clock.coarse.tick()
+        self._unix_minus_monotonic_s = clock.coarse.unix_s - clock.coarse.monotonic_s
+        for connection in list(self.connections):
+            call = connection.call
+            if isinstance(call, Call):
+                call.sweep()
+            connection.sweep()
+        self.pools.sweep()
+        self.control.sweep()
+
+    def snapshot(self, process: str) -> Snapshot:
+        """This process's figures."""
+        return Snapshot(
+            process=process,
+            pid=os.getpid(),
+            at_unix_s=clock.coarse.unix_s,
+            connections=len(self.connections),
+            calls_open=self.calls_open,
+            body_bytes=budget.bytes_held,
+            unsettled=self.ledger.unsettled,
+            meters=list(self.meters),
+            targets={target.name: target.is_available for target in self.routing.targets()},
+        )
+
+    @property
+    def calls_open(self) -> int:
+        """Calls whose answer is not whole yet."""
+        return sum(connection.call is not None for connection in self.connections)
+
+
+async def _answer_at_once(call: Call, answer: bytes) -> None:
+    """The life of a call that is refused or answered by its head alone."""
+    call.connection.transport.write(answer)
+    call.finish()
+
+
+def _preflight(call: Call) -> bytes:
+    request_id = call.request_id.encode()
+    close = b"" if call.connection.keeps_alive else b"connection: close\r\n"
+    return b"HTTP/1.1 204 No Content\r\n%sx-request-id: %s\r\n%s%s\r\n" % (close, request_id, CORS, PREFLIGHT)

@@ -1,0 +1,105 @@
+"""The answer of an upstream as the caller's answer: whole with its cost in the head, or relayed as it comes."""
+
+import time
+from typing import TYPE_CHECKING
+
+from hypereal.gateway import answers
+from hypereal.gateway.call import Call
+from hypereal.gateway.rewriters import rewriter_for
+from hypereal.gateway.routing import Way
+from hypereal.kit.errors import UpstreamFailed
+from hypereal.kit.usage import Usage
+from hypereal.net import LAST_CHUNK, Upstream, chunk
+from hypereal.wire import DIALECTS
+
+if TYPE_CHECKING:
+    from hypereal.gateway.bill import Bill
+
+LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
+
+
+async def reply(call: Call, bill: "Bill", way: Way) -> None:
+    """Answer CALL with what `call.upstream` holds. Raises UpstreamFailed or UpstreamLost where that breaks off."""
+    upstream, request = call.upstream, bill.request
+    assert upstream is not None and upstream.head is not None and request is not None
+    call.first_byte_s = time.monotonic()
+    if not upstream.head.is_sse:
+        usage = way.wire.usage_of_answer(upstream.whole(), way.profile)
+        _write_whole(call, bill, way, usage, upstream.whole())
+    elif request.stream and not call.head.is_1_0 and not _wants_array(call):
+        await _relay(call, bill, way)
+    else:
+        if not upstream.is_done:
+            upstream.gather()
+            await call.wait()
+        events = upstream.events()
+        _require_end(way, events)
+        usage = way.wire.usage_of_stream(upstream.first, events, way.profile)
+        _write_whole(call, bill, way, usage, way.wire.fold(events))
+
+
+async def _relay(call: Call, bill: "Bill", way: Way) -> None:
+    """Bytes through, as they come. The last chunk waits for the settlement, so a clean end is a settled call."""
+    upstream, connection = call.upstream, call.connection
+    assert upstream is not None and bill.request is not None
+    dialect = DIALECTS[bill.request.dialect]
+    head = b"" if call.is_started else stream_head(call, bill, way)
+    call.is_started = True
+    call.on_sweep = bill.grow_with_stream
+    call.on_silence = lambda: connection.transport.write(chunk(dialect.heartbeat(upstream.last_events())))
+    upstream.relay(connection.transport, head, rewriter_for(bill.request, way))
+    if connection.is_out_paused:
+        upstream.pause()
+    if not upstream.is_done:
+        await call.wait()
+    call.on_silence = call.on_sweep = None
+    tail = upstream.last_events()
+    _require_end(way, tail)
+    bill.settle(way.wire.usage_of_stream(upstream.first, tail, way.profile), status=200)
+    connection.transport.write(LAST_CHUNK)
+
+
+def stream_head(call: Call, bill: "Bill", way: Way) -> bytes:
+    """The head of a stream. Its cost is not known yet, so no field says it."""
+    extra = way.target.labels + _local_line(call.upstream)
+    return answers.head(call, 200, answers.EVENTS, None, quota=bill.quota, extra=extra)
+
+
+def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: bytes) -> None:
+    """Settle, then answer with BODY, an answer in the upstream's dialect, as the caller wants it."""
+    request, transport = bill.request, call.connection.transport
+    assert request is not None
+    settlement = bill.settle(usage, status=200)
+    if way.bridge is not None:
+        body = way.bridge.answer(body)
+    content_type = answers.JSON
+    if request.stream and _wants_array(call):
+        body = b"[" + body + b"]"
+    elif request.stream:
+        body, content_type = DIALECTS[request.dialect].unfold(body), answers.EVENTS
+    if call.is_started:
+        transport.write(chunk(body) + LAST_CHUNK)
+        return
+    call.is_started = True
+    extra = way.target.labels + _local_line(call.upstream) + answers.cost_line(settlement.charged)
+    transport.write(answers.head(call, 200, content_type, len(body), quota=bill.quota, extra=extra) + body)
+
+
+def _require_end(way: Way, tail: bytes) -> None:
+    """A stream that was cut must not look complete."""
+    if not way.wire.is_complete(tail):
+        raise UpstreamFailed("The upstream ended its stream before the answer was complete.")
+
+
+def _wants_array(call: Call) -> bool:
+    """Gemini's streamGenerateContent without `alt=sse` is one JSON array."""
+    route = call.facts.route
+    return route is not None and route.stream is True and b"alt=sse" not in call.head.query
+
+
+def _local_line(upstream: Upstream | None) -> bytes:
+    """The local model says when it had to cut a prompt; nobody else may write such a field."""
+    if upstream is None or upstream.head is None:
+        return b""
+    value = upstream.head.get(LOCAL_TRUNCATED)
+    return b"%s: true\r\n" % LOCAL_TRUNCATED if value == b"true" else b""

@@ -1,0 +1,27 @@
+"""What a caller asks for: the body read in the dialect of its route, and whether the key may ask it."""
+
+from hypereal.accounts import Principal
+from hypereal.catalog import Model
+from hypereal.gateway.call import Call
+from hypereal.kit.errors import PermissionDenied
+from hypereal.wire import DIALECTS, Request, read_by_shape
+
+
+async def read_request(call: Call) -> Request:
+    """The call's request. Raises InvalidRequest, and Malformed where the body's framing broke or it grew too large."""
+    route = call.facts.route
+    assert route is not None
+    body = await call.body()
+    if route.is_by_shape:
+        return read_by_shape(body, stream=True if b"alt=sse" in call.head.query else None)
+    return DIALECTS[route.dialect].read(body, model=route.model, stream=route.stream)
+
+
+def permit(principal: Principal, model: Model) -> None:
+    """Raises PermissionDenied where the key is limited to other models."""
+    if "inference" not in principal.scopes:
+        raise PermissionDenied("This key may not call models: its scope is not 'inference'.")
+    if principal.models is not None and model.id not in principal.models:
+        raise PermissionDenied(
+            f"This key may not call '{model.id}'. It is limited to: {', '.join(sorted(principal.models))}."
+        )

@@ -1,0 +1,52 @@
+"""What changes a stream on its way through, where anything does: a bridge, or the end of a chat stream."""
+
+from hypereal.gateway.routing import Way
+from hypereal.net import Rewriter
+from hypereal.wire import BridgedStream, FinishMerger, Request, may_finish
+
+
+def rewriter_for(request: Request, way: Way) -> Rewriter | None:
+    """None where the caller gets the upstream's bytes as they come."""
+    if way.bridge is not None:
+        return _BridgeRewriter(way.bridge.stream())
+    if not request.wants_usage:
+        return _FinishRewriter()
+    return None
+
+
+class _BridgeRewriter:
+    """Every event is translated."""
+
+    is_active = True
+
+    def __init__(self, stream: BridgedStream) -> None:
+        self._stream = stream
+
+    def wants(self, data: bytes) -> bool:
+        return True
+
+    def feed(self, events: bytes) -> bytes:
+        return self._stream.feed(events)
+
+    def end(self) -> bytes:
+        return self._stream.end()
+
+
+class _FinishRewriter:
+    """Bytes through, until a read that may hold the finish chunk of a chat stream."""
+
+    def __init__(self) -> None:
+        self.is_active = False
+        self._merger = FinishMerger()
+
+    def wants(self, data: bytes) -> bool:
+        return may_finish(data)
+
+    def feed(self, events: bytes) -> bytes:
+        if not self.is_active and not may_finish(events):
+            return events
+        self.is_active = True
+        return self._merger.feed(events)
+
+    def end(self) -> bytes:
+        return self._merger.end()

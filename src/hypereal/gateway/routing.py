@@ -1,0 +1,184 @@
+"""Where a call may go: the targets of a model that can answer in a dialect, natively or over a bridge.
+
+Built from catalog and providers at the start and whenever they change; calls in progress keep what they began with.
+"""
+
+import ssl
+from collections.abc import Mapping
+
+from hypereal.catalog import Model, TargetSpec
+from hypereal.gateway.facts import Action
+from hypereal.kit import clock
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import InvalidRequest
+from hypereal.net import Address, Pool
+from hypereal.providers import Provider, UpstreamRequest, request_for
+from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge
+
+LOCAL = "local"
+FAILURES_MAX = 5
+OPEN_S = 10.0
+ROUTES = {
+    Dialect.OPENAI_CHAT: "/v1/chat/completions",
+    Dialect.OPENAI_RESPONSES: "/v1/responses",
+    Dialect.ANTHROPIC_MESSAGES: "/v1/messages",
+    Dialect.GEMINI: "/v1/gemini",
+}
+
+
+class Target:
+    """One model at one provider, and how it fares."""
+
+    __slots__ = ("_failures", "_open_until_s", "labels", "model", "name", "provider")
+
+    def __init__(self, provider: Provider, model: str, catalog_id: str) -> None:
+        self.provider = provider
+        self.model = model
+        self.name = f"{provider.name}:{model}"
+        self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n".encode()
+        self._failures = 0
+        self._open_until_s = 0.0
+
+    @property
+    def is_available(self) -> bool:
+        """Whether its circuit breaker is closed."""
+        return self._open_until_s <= clock.coarse.monotonic_s
+
+    def succeeded(self) -> None:
+        """It answered."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """It did not; after FAILURES_MAX in a row it is left alone for OPEN_S."""
+        self._failures += 1
+        if self._failures >= FAILURES_MAX:
+            self._open_until_s = clock.coarse.monotonic_s + OPEN_S
+
+
+class Way:
+    """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
+
+    __slots__ = ("_heads", "bridge", "dialect", "pools", "profile", "target", "wire")
+
+    def __init__(self, target: Target, dialect: Dialect, bridge: Bridge | None, pools: "Pools") -> None:
+        self.target = target
+        self.dialect = dialect
+        self.wire = DIALECTS[dialect]
+        self.bridge = bridge
+        self.profile = PROFILES[target.provider.usage]
+        self.pools = pools
+        self._heads: dict[tuple[Action, bool], tuple[Pool, bytes]] = {}
+
+    def line(self, action: Action, *, stream: bool) -> tuple[Pool, bytes]:
+        """The pool, and the request's head up to the digits of its content-length."""
+        line = self._heads.get((action, stream))
+        if line is None:
+            request = request_for(
+                self.target.provider,
+                self.dialect,
+                self.target.model,
+                stream=stream,
+                counts_tokens=action is Action.COUNT_TOKENS,
+            )
+            line = self._heads[action, stream] = (self.pools.of(request), _head(request))
+        return line
+
+
+class Pools:
+    """One pool an address, for as long as the process lives."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        self._pools: dict[Address, Pool] = {}
+
+    def of(self, request: UpstreamRequest) -> Pool:
+        """The pool of REQUEST's address."""
+        address = Address(host=request.host, port=request.port, uses_tls=request.uses_tls, path=request.unix_path or "")
+        return self.at(address)
+
+    def at(self, address: Address) -> Pool:
+        """The pool of ADDRESS."""
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = self._pools[address] = Pool(address, self._tls if address.uses_tls else None)
+        return pool
+
+    def sweep(self) -> None:
+        """Once a second."""
+        for pool in self._pools.values():
+            pool.sweep()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+class Routing:
+    """The ways of every model."""
+
+    def __init__(self, providers: Mapping[str, Provider], pools: Pools) -> None:
+        self._providers = providers
+        self._pools = pools
+        self._targets: dict[str, tuple[Target, ...]] = {}
+        self._ways: dict[tuple[str, Dialect], tuple[Way, ...]] = {}
+
+    def ways(self, model: Model, dialect: Dialect) -> tuple[Way, ...]:
+        """How MODEL can be reached for a caller who speaks DIALECT, in order of preference; never empty.
+
+        Raises InvalidRequest that names an endpoint where it can be reached.
+        """
+        ways = self._ways.get((model.id, dialect))
+        if ways is None:
+            ways = self._ways[model.id, dialect] = self._find(model, dialect)
+        if not ways:
+            raise InvalidRequest(
+                f"Model '{model.id}' is not reachable through {ROUTES[dialect]} here: none of its targets speaks that "
+                f"format yet. Use {self._elsewhere(model)}.",
+                code="wrong_endpoint",
+                param="model",
+            )
+        return ways
+
+    def targets(self) -> list[Target]:
+        """Every target that was used so far."""
+        return [target for targets in self._targets.values() for target in targets]
+
+    def _find(self, model: Model, dialect: Dialect) -> tuple[Way, ...]:
+        native, bridged = [], []
+        for target in self._targets_of(model):
+            spoken = target.provider.base_urls.keys()
+            if dialect in spoken:
+                native.append(Way(target, dialect, None, self._pools))
+                continue
+            for other in Dialect:
+                bridge = BRIDGES.get((dialect, other))
+                if bridge is not None and other in spoken:
+                    bridged.append(Way(target, other, bridge, self._pools))
+                    break
+        return (*native, *bridged)
+
+    def _targets_of(self, model: Model) -> tuple[Target, ...]:
+        """The targets with a credential; where there is none at all, the local model stands in for every model."""
+        targets = self._targets.get(model.id)
+        if targets is None:
+            usable = [spec for spec in model.targets if self._is_usable(spec)]
+            chain = usable or [TargetSpec(provider=LOCAL, model=model.id)]
+            targets = tuple(Target(self._providers[spec.provider], spec.model, model.id) for spec in chain)
+            self._targets[model.id] = targets
+        return targets
+
+    def _is_usable(self, spec: TargetSpec) -> bool:
+        provider = self._providers.get(spec.provider)
+        return provider is not None and provider.is_usable
+
+    def _elsewhere(self, model: Model) -> str:
+        reachable = [ROUTES[other] for other in Dialect if other in model.endpoints and self._find(model, other)]
+        return " or ".join(f"POST {route}" for route in reachable) or "another model"
+
+
+def _head(request: UpstreamRequest) -> bytes:
+    lines = [b"POST %s HTTP/1.1" % request.target]
+    lines += [b"%s: %s" % (name, value) for name, value in request.headers]
+    lines += [b"content-type: application/json", b"accept-encoding: identity", b"content-length: "]
+    return b"\r\n".join(lines)
