@@ -1,1 +1,69 @@
-"""Dialects: pure functions from bytes to bytes, no I/O. One module a wire format; `bridges/` holds translations."""
+"""Dialects: pure functions from bytes to bytes, no I/O. One module a wire format; `bridges/` holds translations.
+
+Start at `dialect.py`, which says what each must be able to do.
+"""
+
+from collections.abc import Mapping
+
+from hypereal.kit.dialects import Dialect
+from hypereal.wire import members
+from hypereal.wire.anthropic_messages import AnthropicMessages
+from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
+from hypereal.wire.chat_finish import FinishMerger, may_finish
+from hypereal.wire.dialect import WireDialect
+from hypereal.wire.gemini import Gemini
+from hypereal.wire.models_list import (
+    ModelFacts,
+    anthropic_list,
+    anthropic_model,
+    gemini_list,
+    gemini_model,
+    openai_list,
+    openai_model,
+)
+from hypereal.wire.openai_chat import OpenAIChat
+from hypereal.wire.openai_responses import OpenAIResponses
+from hypereal.wire.request import Request
+from hypereal.wire.upstream_errors import UpstreamError, upstream_error
+from hypereal.wire.usage import PROFILES, Profile
+
+_chat = OpenAIChat()
+_gemini = Gemini()
+_ALL: tuple[WireDialect, ...] = (_chat, OpenAIResponses(), AnthropicMessages(), _gemini)
+
+DIALECTS: Mapping[Dialect, WireDialect] = {dialect.name: dialect for dialect in _ALL}
+
+
+def read_by_shape(body: bytes | bytearray, *, stream: bool | None = None) -> Request:
+    """The body of POST /gemini: `messages` make it a chat call, else it is Gemini's; the Request says which.
+
+    STREAM is what the query said (`alt=sse`), None where it said nothing. Raises InvalidRequest.
+    """
+    fields = members.parse(body)
+    if "messages" in fields and "contents" not in fields:
+        return _chat.read_fields(fields, len(body), stream=stream)
+    return _gemini.read_fields(fields, len(body), stream=stream)
+
+
+__all__ = [
+    "BRIDGES",
+    "DIALECTS",
+    "PROFILES",
+    "Bridge",
+    "BridgedStream",
+    "FinishMerger",
+    "ModelFacts",
+    "Profile",
+    "Request",
+    "UpstreamError",
+    "WireDialect",
+    "anthropic_list",
+    "anthropic_model",
+    "gemini_list",
+    "gemini_model",
+    "may_finish",
+    "openai_list",
+    "openai_model",
+    "read_by_shape",
+    "upstream_error",
+]

@@ -1,0 +1,74 @@
+"""Usage into the finish chunk of a chat stream, for callers who did not ask for it.
+
+The gateway asks the upstream for usage all the same, and the chunk that comes of it, with no choices, breaks naive
+clients. Only the end of a stream goes through here: from the first read on that `may_finish`.
+"""
+
+import msgspec
+
+from hypereal.wire import events, members
+from hypereal.wire.events import DONE
+from hypereal.wire.openai_chat import Chunk, chunk_of
+
+_NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
+
+
+def may_finish(read: bytes) -> bool:
+    """Whether READ, whole events of a stream, may hold a finish chunk: cheap, and never falsely no.
+
+    A reason set on a line of its own would be missed; no vendor prints chunks so.
+    """
+    return any(read.rfind(needle) >= 0 for needle in _NEEDLES)  # `rfind` takes half the time of `in` here
+
+
+class FinishMerger:
+    """Holds the last finish chunk back until its usage is known. Holds one event at most."""
+
+    __slots__ = ("_held", "_usage")
+
+    def __init__(self) -> None:
+        self._held: bytes | None = None
+        self._usage: msgspec.Raw | None = None
+
+    def feed(self, stream: bytes) -> bytes:
+        """Take whole events; returns those to send now, unchanged but for the finish chunk."""
+        return b"".join(self._feed_one(event) for event in events.split(stream))
+
+    def end(self) -> bytes:
+        """The stream is over: what was held back."""
+        return self._release()
+
+    def _feed_one(self, event: bytes) -> bytes:
+        payload = next(events.payloads(event), b"")
+        if not payload:
+            return event
+        chunk = None if payload == DONE else chunk_of(payload)
+        if chunk is None:
+            return self._release() + event
+        usage = chunk.said_usage
+        if not chunk.choices:
+            return event if usage is None else self._take(usage)
+        released = self._release()
+        if chunk.is_finish and _top_usage(chunk) is None:
+            self._held = payload
+            self._usage = usage or self._usage
+            return released
+        return released + event
+
+    def _take(self, usage: msgspec.Raw) -> bytes:
+        """The chunk that holds nothing but USAGE is dropped, and what waited for it goes."""
+        self._usage = usage
+        return self._release()
+
+    def _release(self) -> bytes:
+        if self._held is None:
+            return b""
+        held, usage = self._held, self._usage
+        self._held = None
+        if usage is None:
+            return events.event(held)
+        return events.event(members.encode({**members.parse(held), "usage": usage}))
+
+
+def _top_usage(chunk: Chunk) -> msgspec.Raw | None:
+    return None if chunk.usage is None or bytes(chunk.usage) == members.NULL else chunk.usage

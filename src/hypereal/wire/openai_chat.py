@@ -1,0 +1,184 @@
+"""OpenAI Chat Completions, and the many vendors that speak it. Facts: the types of openai-python 3.54."""
+
+import msgspec
+
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import HyperealError, InvalidRequest
+from hypereal.kit.usage import Usage
+from hypereal.wire import errors, events, members
+from hypereal.wire.counting import Counting
+from hypereal.wire.folding import openai_chat as folding
+from hypereal.wire.members import Fields
+from hypereal.wire.request import Request
+from hypereal.wire.upstream_errors import UpstreamError, error_inside
+from hypereal.wire.usage import Profile, chat_usage
+
+_ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
+_TRUE = msgspec.Raw(b"true")
+
+
+class _StreamOptions(msgspec.Struct, gc=False):
+    include_usage: bool | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    finish_reason: str | None = None
+    usage: msgspec.Raw | None = None
+    """Moonshot's place in streams."""
+
+
+class Chunk(msgspec.Struct, gc=False):
+    """What is looked at in an answer or a chunk of a stream."""
+
+    usage: msgspec.Raw | None = None
+    choices: list[_Choice] | None = None
+
+    @property
+    def said_usage(self) -> msgspec.Raw | None:
+        """The usage block, wherever it stands; None where absent or null."""
+        if self.usage is not None and bytes(self.usage) != members.NULL:
+            return self.usage
+        for choice in self.choices or ():
+            if choice.usage is not None and bytes(choice.usage) != members.NULL:
+                return choice.usage
+        return None
+
+    @property
+    def is_finish(self) -> bool:
+        """Whether a choice ends here. xAI and others end tool calls with an empty reason, or none: not an end."""
+        return any(choice.finish_reason for choice in self.choices or ())
+
+
+class _Answer(msgspec.Struct, gc=False):
+    usage: msgspec.Raw | None = None
+
+
+_chunk = msgspec.json.Decoder(Chunk)
+_answer = msgspec.json.Decoder(_Answer)
+_stream_options = msgspec.json.Decoder(_StreamOptions)
+
+
+class OpenAIChat(Counting):
+    """The dialect; see `WireDialect` for what each part promises."""
+
+    name = Dialect.OPENAI_CHAT
+    conversation = "messages"
+    image_tokens = 1_500  # `detail: high`: 85 + 170 x 8 tiles
+    answer_text = ("choices",)
+    event_text = ("choices",)
+
+    def read(self, body: bytes | bytearray, *, model: str | None = None, stream: bool | None = None) -> Request:
+        return self.read_fields(members.parse(body), len(body), stream=stream)
+
+    def read_fields(self, fields: Fields, size_bytes: int, *, stream: bool | None = None) -> Request:
+        """`read` of a body that was parsed already; STREAM, where the path says it, is written into the body too."""
+        members.take_own(fields)
+        model = members.text(fields, "model")
+        if "messages" not in fields or "system" in fields:
+            _refuse_other_shapes(fields)
+        members.require_list(fields, "messages")
+        if stream is not None:
+            fields["stream"] = _TRUE if stream else msgspec.Raw(b"false")
+        streams = members.flag(fields, "stream")
+        limit = members.whole(fields, "max_completion_tokens")
+        older_limit = members.whole(fields, "max_tokens")
+        return Request(
+            dialect=self.name,
+            model=model,
+            stream=streams,
+            fields=fields,
+            size_bytes=size_bytes,
+            output_tokens_max=older_limit if limit is None else limit,
+            choices=members.whole(fields, "n") or 1,
+            wants_usage=not streams or _asks_usage(fields.get("stream_options")),
+        )
+
+    def write(self, request: Request, upstream_model: str, profile: Profile) -> bytes:
+        fields = {**request.fields, "model": msgspec.Raw(members.encode(upstream_model))}
+        if request.stream:
+            if not profile.takes_stream_options:
+                fields.pop("stream_options", None)
+            elif not request.wants_usage or "stream_options" not in fields:
+                fields["stream_options"] = _with_usage(fields.get("stream_options"))
+        return members.encode(fields)
+
+    def usage_of_answer(self, body: bytes, profile: Profile) -> Usage | None:
+        try:
+            said = _answer.decode(body).usage
+        except members.UNREADABLE:
+            return None
+        return None if said is None else chat_usage(said, profile)
+
+    def usage_of_stream(self, first: bytes, tail: bytes, profile: Profile) -> Usage | None:
+        for payload in events.payloads_with(b'"usage"', tail):
+            chunk = chunk_of(payload)
+            if chunk is not None and (said := chunk.said_usage) is not None:
+                return chat_usage(said, profile)
+        return None
+
+    def is_complete(self, tail: bytes) -> bool:
+        """The end is `[DONE]`; some upstreams leave it out, then a finish reason together with usage is one."""
+        if tail.rstrip().endswith((b"\ndata: [DONE]", b"\ndata:[DONE]")):
+            return True
+        chunks = []
+        for payload in events.payloads(tail):
+            if payload == events.DONE:
+                return True
+            chunks.append(chunk_of(payload))
+        return any(c and c.is_finish for c in chunks) and any(c and c.said_usage is not None for c in chunks)
+
+    def error_in(self, events_or_body: bytes) -> UpstreamError | None:
+        return error_inside(events_or_body)
+
+    def error_body(self, error: HyperealError, request_id: str) -> bytes:
+        return errors.superset(error, request_id)
+
+    def error_event(self, error: HyperealError, request_id: str, *, model: str = "", tail: bytes = b"") -> bytes:
+        return events.event(errors.superset(error, request_id))
+
+    def heartbeat(self, tail: bytes = b"") -> bytes:
+        """A comment: strict clients refuse any data that is not a chunk."""
+        return b": keep-alive\n\n"
+
+    def fold(self, stream: bytes) -> bytes:
+        return folding.fold(stream)
+
+    def unfold(self, body: bytes) -> bytes:
+        return folding.unfold(body)
+
+
+def chunk_of(payload: bytes) -> Chunk | None:
+    """PAYLOAD as a chunk; None for `[DONE]` and for what is none."""
+    try:
+        return _chunk.decode(payload)
+    except members.UNREADABLE:
+        return None
+
+
+def _asks_usage(raw: msgspec.Raw | None) -> bool:
+    if raw is None or bytes(raw) == members.NULL:
+        return False
+    try:
+        return bool(_stream_options.decode(raw).include_usage)
+    except members.UNREADABLE:
+        raise InvalidRequest(
+            "'stream_options' must be an object whose 'include_usage' is true or false.", param="stream_options"
+        ) from None
+
+
+def _with_usage(raw: msgspec.Raw | None) -> msgspec.Raw:
+    """The caller's own stream options, byte for byte, with usage asked for."""
+    if raw is None or bytes(raw) == members.NULL:
+        return _ASK_USAGE
+    return msgspec.Raw(members.encode({**members.parse(bytes(raw)), "include_usage": _TRUE}))
+
+
+def _refuse_other_shapes(fields: Fields) -> None:
+    if "messages" not in fields and "input" in fields:
+        raise InvalidRequest("This is a Responses body ('input'): send it to /v1/responses.", param="input")
+    if "system" in fields:
+        raise InvalidRequest(
+            "This is an Anthropic Messages body (top-level 'system'): send it to /v1/messages, or put the system "
+            "prompt into 'messages'.",
+            param="system",
+        )

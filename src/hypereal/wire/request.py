@@ -1,0 +1,23 @@
+"""One caller's request as the gateway sees it: a few facts, and the rest as the bytes that it came in."""
+
+import msgspec
+
+from hypereal.kit.dialects import Dialect
+from hypereal.wire.members import Fields
+
+
+class Request(msgspec.Struct, kw_only=True, gc=False):
+    """A caller's request, read. `fields` point into the body they came from, so that body must not change."""
+
+    dialect: Dialect
+    model: str
+    """As the caller wrote it: an id or an alias."""
+    stream: bool
+    fields: Fields
+    """What goes upstream, in the caller's order; the gateway's own members are taken off."""
+    size_bytes: int
+    output_tokens_max: int | None = None
+    """The caller's own limit of output per choice, thinking included."""
+    choices: int = 1
+    wants_usage: bool = True
+    """False: a chat stream whose caller did not ask for usage, so it goes into the finish chunk (`chat_finish`)."""

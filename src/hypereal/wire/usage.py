@@ -1,0 +1,266 @@
+"""What an answer says it consumed, of every vendor, as one `kit.usage.Usage`.
+
+`PROFILES` is the one place where vendors differ; each wire format's fields are read by one struct below.
+"""
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from hypereal.kit.usage import Usage
+
+TOKENS_MAX = 10**9
+"""A count above this, or below 0, is not believed: the whole block is taken as missing."""
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """How one vendor differs from its wire format's own rules."""
+
+    takes_stream_options: bool = True
+    """False: refuses `stream_options` and sends usage in its last chunk unasked."""
+    reasoning_beside_output: bool = False
+    """`completion_tokens` leaves reasoning out, unless `total_tokens` shows that it is in (xAI)."""
+
+
+_PLAIN = Profile()
+
+PROFILES: Mapping[str, Profile] = {
+    "openai": _PLAIN,
+    "anthropic": _PLAIN,
+    "google": _PLAIN,
+    "local": _PLAIN,
+    "openai_compatible": _PLAIN,
+    "deepseek": _PLAIN,
+    "dashscope": _PLAIN,
+    "zai": _PLAIN,
+    "moonshot": _PLAIN,
+    "minimax": _PLAIN,
+    "openrouter": _PLAIN,
+    "xai": Profile(reasoning_beside_output=True),
+    "mistral": Profile(takes_stream_options=False),
+}
+"""By a provider's `usage` name. Where vendors only *name* a count in another way, `_Chat` knows all the names."""
+
+
+class _InputDetails(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    """DashScope's name of cache_write_tokens."""
+
+
+class _OutputDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class _ServerTools(msgspec.Struct, gc=False):
+    web_search_calls: int | None = None
+
+
+class _Chat(msgspec.Struct, gc=False):
+    """`usage` of OpenAI chat and of all who speak it."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    cached_tokens: int | None = None
+    """Moonshot's place."""
+    prompt_cache_hit_tokens: int | None = None
+    """DeepSeek's name."""
+    server_side_tool_usage_details: _ServerTools | None = None
+    """xAI."""
+
+
+class _Responses(msgspec.Struct, gc=False):
+    """`usage` of OpenAI Responses."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _CacheCreation(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _Thinking(msgspec.Struct, gc=False):
+    thinking_tokens: int | None = None
+
+
+class _ServerToolUse(msgspec.Struct, gc=False):
+    web_search_requests: int | None = None
+
+
+class _Messages(msgspec.Struct, gc=False):
+    """`usage` of Anthropic Messages, whole or a part: all optional, since a stream spreads it over two events."""
+
+    input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: _CacheCreation | None = None
+    output_tokens: int | None = None
+    output_tokens_details: _Thinking | None = None
+    server_tool_use: _ServerToolUse | None = None
+
+
+class _Gemini(msgspec.Struct, gc=False, rename="camel"):
+    """`usageMetadata`."""
+
+    prompt_token_count: int | None = None
+    tool_use_prompt_token_count: int | None = None
+    cached_content_token_count: int | None = None
+    candidates_token_count: int | None = None
+    thoughts_token_count: int | None = None
+    total_token_count: int | None = None
+
+
+_chat = msgspec.json.Decoder(_Chat)
+_responses = msgspec.json.Decoder(_Responses)
+_messages = msgspec.json.Decoder(_Messages)
+_gemini = msgspec.json.Decoder(_Gemini)
+
+
+def chat_usage(raw: msgspec.Raw, profile: Profile) -> Usage | None:
+    """A chat answer's `usage`; None where malformed."""
+    try:
+        said = _chat.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    inputs = said.prompt_tokens_details or _InputDetails()
+    reasoning = (said.completion_tokens_details or _OutputDetails()).reasoning_tokens or 0
+    output = said.completion_tokens
+    if profile.reasoning_beside_output and said.total_tokens != said.prompt_tokens + output:
+        output += reasoning
+    return _checked(
+        total=said.prompt_tokens,
+        read=inputs.cached_tokens or said.cached_tokens or said.prompt_cache_hit_tokens or 0,
+        write=inputs.cache_write_tokens or inputs.cache_creation_input_tokens or 0,
+        output=output,
+        reasoning=reasoning,
+        searches=(said.server_side_tool_usage_details or _ServerTools()).web_search_calls or 0,
+    )
+
+
+def responses_usage(raw: msgspec.Raw, web_searches: int, profile: Profile) -> Usage | None:
+    """A Responses object's `usage`; WEB_SEARCHES are counted from its output by the caller."""
+    try:
+        said = _responses.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    inputs = said.input_tokens_details or _InputDetails()
+    reasoning = (said.output_tokens_details or _OutputDetails()).reasoning_tokens or 0
+    output = said.output_tokens
+    if profile.reasoning_beside_output and said.total_tokens == said.input_tokens + output + reasoning:
+        output += reasoning
+    return _checked(
+        total=said.input_tokens,
+        read=inputs.cached_tokens or 0,
+        write=inputs.cache_write_tokens or 0,
+        output=output,
+        reasoning=reasoning,
+        searches=web_searches,
+    )
+
+
+def messages_usage(parts: list[msgspec.Raw], *, is_final: bool = True) -> Usage | None:
+    """Anthropic's `usage` from the parts that a stream gave, in their order (a plain answer has one).
+
+    Counts are cumulative, so of each field the last word counts; but a part that names no input at all (zeros
+    included, as relays write them) does not unsay the input of an earlier one.
+    """
+    said: dict[str, int] = {}
+    for raw in parts:
+        try:
+            part = _messages.decode(raw)
+        except msgspec.MsgspecError:
+            return None
+        fields = _messages_fields(part)
+        if not any(fields.get(name) for name in _MESSAGES_INPUT):
+            for name in _MESSAGES_INPUT & said.keys():
+                fields.pop(name, None)
+        said.update(fields)
+    if "input" not in said or "output" not in said or not _are_sane(said.values()):
+        return None
+    long_write = min(said.get("write_1h", 0), said.get("write", 0))
+    return Usage(
+        input_tokens=said["input"],
+        cache_read_tokens=said.get("read", 0),
+        cache_write_tokens=said.get("write", 0) - long_write,
+        cache_write_1h_tokens=long_write,
+        output_tokens=said["output"],
+        reasoning_tokens=min(said.get("reasoning", 0), said["output"]),
+        web_searches=said.get("searches", 0),
+        is_estimated=not is_final,
+    )
+
+
+def gemini_usage(raw: msgspec.Raw) -> Usage | None:
+    """Gemini's `usageMetadata`: thoughts stand beside the candidates' tokens, cached ones inside the prompt's."""
+    try:
+        said = _gemini.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    if said.prompt_token_count is None:
+        return None
+    thoughts = said.thoughts_token_count or 0
+    inputs = said.prompt_token_count + (said.tool_use_prompt_token_count or 0)
+    visible = said.candidates_token_count
+    if visible is None:
+        if said.total_token_count is None:
+            return None
+        visible = said.total_token_count - inputs - thoughts
+    return _checked(
+        total=inputs,
+        read=said.cached_content_token_count or 0,
+        write=0,
+        output=visible + thoughts,
+        reasoning=thoughts,
+        searches=0,
+    )
+
+
+_MESSAGES_INPUT = {"input", "read", "write", "write_1h"}
+
+
+def _messages_fields(part: _Messages) -> dict[str, int]:
+    """The counts that PART names."""
+    creation = part.cache_creation or _CacheCreation()
+    write = part.cache_creation_input_tokens
+    if part.cache_creation is not None:
+        write = max(write or 0, (creation.ephemeral_5m_input_tokens or 0) + (creation.ephemeral_1h_input_tokens or 0))
+    thinking = part.output_tokens_details or _Thinking()
+    tools = part.server_tool_use or _ServerToolUse()
+    named = {
+        "input": part.input_tokens,
+        "read": part.cache_read_input_tokens,
+        "write": write,
+        "write_1h": creation.ephemeral_1h_input_tokens,
+        "output": part.output_tokens,
+        "reasoning": thinking.thinking_tokens,
+        "searches": tools.web_search_requests,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, searches: int) -> Usage | None:
+    """TOTAL holds the cache's share, save where that is the larger: then it stands beside it (seen at xAI)."""
+    if not _are_sane((total, read, write, output, reasoning, searches)):
+        return None
+    fresh = total - read - write
+    return Usage(
+        input_tokens=fresh if fresh >= 0 else total,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=output,
+        reasoning_tokens=min(reasoning, output),
+        web_searches=searches,
+    )
+
+
+def _are_sane(counts: Collection[int]) -> bool:
+    return min(counts) >= 0 and max(counts) <= TOKENS_MAX
