@@ -88,9 +88,9 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def model_of(
-    model_id: str, table: Mapping[str, Any], *, sources: Mapping[str, str], providers: Collection[str]
+    model_id: str, table: Mapping[str, Any], *, sources: Mapping[str, str], providers: Mapping[str, Collection[Dialect]]
 ) -> Model:
-    """The Model of one merged TABLE; targets may name only PROVIDERS. Raises ValueError that names the key."""
+    """The Model of one merged TABLE; targets may name only PROVIDERS, and the dialects of these. Raises ValueError that names the key."""
     try:
         read = msgspec.convert(table, ModelTable)
     except msgspec.ValidationError as error:
@@ -138,7 +138,7 @@ def _endpoints(read: ModelTable) -> frozenset[Dialect]:
     return frozenset(read.endpoints or Dialect)
 
 
-def _target(entry: str | TargetTable, providers: Collection[str]) -> TargetSpec:
+def _target(entry: str | TargetTable, providers: Mapping[str, Collection[Dialect]]) -> TargetSpec:
     table = TargetTable(target=entry) if isinstance(entry, str) else entry
     provider, _, model = table.target.partition(":")
     if not provider or not model:
@@ -146,6 +146,9 @@ def _target(entry: str | TargetTable, providers: Collection[str]) -> TargetSpec:
     if provider not in providers:
         raise ValueError(f"targets: {table.target!r}: there is no provider {provider!r}")
     dialects = None if table.dialects is None else frozenset(table.dialects)
+    for dialect in dialects or ():
+        if dialect not in providers[provider]:
+            raise ValueError(f"targets: {table.target!r}: {provider} does not speak {dialect}")
     return TargetSpec(provider=provider, model=model, weight=table.weight, dialects=dialects)
 
 
