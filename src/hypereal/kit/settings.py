@@ -5,6 +5,8 @@ An unknown key in the file is an error; an unknown variable only warns.
 
 import os
 import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,7 +121,7 @@ def load(config: Path | None = None, overrides: dict[str, dict[str, Any]] | None
         raise BadSettings(_explain(path, error)) from None
 
 
-def resolve_secret(value: object, *, name: str) -> str | None:
+def resolve_secret(value: object, *, name: str, environ: Mapping[str, str] = os.environ) -> str | None:
     """A secret setting: plain text, `{ env = "NAME" }` or `{ file = "PATH" }`. None where the variable is not set.
 
     Raises BadSettings for another shape or an unreadable file.
@@ -130,7 +132,7 @@ def resolve_secret(value: object, *, name: str) -> str | None:
         case str():
             return value
         case {"env": str(variable), **rest} if not rest:
-            return os.environ.get(variable) or None
+            return environ.get(variable) or None
         case {"file": str(path), **rest} if not rest:
             try:
                 return Path(path).expanduser().read_text(encoding="utf-8").strip() or None
@@ -145,7 +147,7 @@ def _read(path: Path) -> dict[str, Any]:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise BadSettings(f"{path}: over {FILE_BYTES_MAX} bytes")
         with path.open("rb") as file:
-            return tomllib.load(file)
+            return tomllib.load(file, parse_float=Decimal)  # prices must stay exact
     except OSError as error:
         raise BadSettings(f"{path}: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:

@@ -1,1 +1,6 @@
-"""Upstreams: where to send and how to sign, as data."""
+"""Where calls are sent: every upstream as a row of data, with its address, credential and dialects."""
+
+from hypereal.providers.loading import LOCAL, load
+from hypereal.providers.provider import Auth, Provider, UpstreamRequest, request_for
+
+__all__ = ["LOCAL", "Auth", "Provider", "UpstreamRequest", "load", "request_for"]

@@ -1,0 +1,108 @@
+"""Finding a model by the name a caller wrote: its id, an alias, a dated id, or a newer id of a known family."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from hypereal.catalog.model import Kind, Model
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import InvalidRequest, UnknownModel
+
+REMEMBERED_NAMES_MAX = 4096
+NAME_CHARS_MAX = 128
+
+ROUTES: Mapping[Dialect, str] = {
+    Dialect.OPENAI_CHAT: "/v1/chat/completions",
+    Dialect.OPENAI_RESPONSES: "/v1/responses",
+    Dialect.ANTHROPIC_MESSAGES: "/v1/messages",
+    Dialect.GEMINI: "/v1/gemini",
+}
+
+_KIND_ROUTES: Mapping[Kind, str] = {
+    Kind.IMAGE: "/v1/images/generations",
+    Kind.VIDEO: "/v1/videos/generate",
+    Kind.AUDIO: "/v1/audio/generations",
+    Kind.GPU: "/v1/gpu/{model}",
+    Kind.REALTIME: "/v1/realtime, over WebSocket",
+}
+
+_DATE = re.compile(r"(?:[-@]20\d\d-?\d\d-?\d\d|-\d\d-(?:20)?\d\d|-latest)$")
+"""Ends of dated ids: OpenAI's -2026-04-21, Anthropic's -20251001, Vertex's @20251001, Gemini's -09-2025 and -05-06."""
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """Names that PATTERN matches whole mean MODEL, the newest of that line."""
+
+    pattern: re.Pattern[str]
+    model: Model
+
+
+class Catalog:
+    """Every model, found by any of its names. Made whole by `load`; replaced, not changed, when settings change."""
+
+    def __init__(self, models: Mapping[str, Model], prefixes: Sequence[str], families: Sequence[Family]) -> None:
+        self.models = models
+        self._prefixes = tuple(prefixes)
+        self._families = tuple(families)
+        self._by_name: dict[str, Model] = dict(models)
+        for model in models.values():
+            self._by_name.update(dict.fromkeys(model.aliases, model))
+        self._remembered_max = len(self._by_name) + REMEMBERED_NAMES_MAX
+        self._ids = {
+            endpoint: sorted(m.id for m in models.values() if endpoint in m.endpoints and m.price is not None)
+            for endpoint in Dialect
+        }
+
+    def find(self, name: str) -> Model | None:
+        """The model that NAME means, or None."""
+        return self._by_name.get(name) or self._resolve(name)
+
+    def require(self, name: str, endpoint: Dialect) -> Model:
+        """The model that NAME means, which may be called on ENDPOINT and has a price.
+
+        Raises UnknownModel, or InvalidRequest that names the right endpoint or says that the price is missing.
+        """
+        model = self._by_name.get(name) or self._resolve(name)
+        if model is None:
+            raise UnknownModel(name, self._ids[endpoint])
+        if endpoint not in model.endpoints:
+            raise _wrong_endpoint(model, endpoint)
+        if model.price is None:
+            raise InvalidRequest(
+                f"Model '{model.id}' has no price, so it cannot be called. The operator sets one in the catalog.",
+                code="model_not_priced",
+                param="model",
+            )
+        return model
+
+    def ids_for(self, endpoint: Dialect) -> list[str]:
+        """The ids that can be called on ENDPOINT, sorted."""
+        return list(self._ids[endpoint])
+
+    def _resolve(self, name: str) -> Model | None:
+        if len(name) > NAME_CHARS_MAX:
+            return None
+        bare = name
+        for prefix in self._prefixes:
+            bare = bare.removeprefix(prefix)
+        undated = _DATE.sub("", bare)
+        model = self._by_name.get(bare) or self._by_name.get(undated) or self._newest_of_family(undated)
+        if model is not None and len(self._by_name) < self._remembered_max:
+            self._by_name[name] = model
+        return model
+
+    def _newest_of_family(self, name: str) -> Model | None:
+        return next((family.model for family in self._families if family.pattern.fullmatch(name)), None)
+
+
+def _wrong_endpoint(model: Model, endpoint: Dialect) -> InvalidRequest:
+    if model.kind is Kind.CHAT:
+        routes = " or ".join(f"POST {ROUTES[dialect]}" for dialect in Dialect if dialect in model.endpoints)
+    else:
+        routes = _KIND_ROUTES[model.kind].format(model=model.id)
+    return InvalidRequest(
+        f"Model '{model.id}' is not served on {ROUTES[endpoint]}. It is a model of kind {model.kind}: use {routes}.",
+        code="wrong_endpoint",
+        param="model",
+    )

@@ -1,0 +1,88 @@
+"""What a model is: its kind, where it may be called, where it is sent and what it costs."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from hypereal.catalog.price import Price
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.money import Micro
+
+
+class Kind(StrEnum):
+    """What a model makes. Only CHAT is called through a dialect; the others have routes of their own."""
+
+    CHAT = "chat"
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    GPU = "gpu"
+    REALTIME = "realtime"
+
+
+INTENTS = frozenset(
+    {
+        "chat-fast",
+        "chat-smart",
+        "code",
+        "text-to-image-fast",
+        "text-to-image-quality",
+        "image-edit",
+        "text-to-video-fast",
+        "text-to-video-quality",
+        "image-to-video",
+        "text-to-speech",
+        "speech-to-text",
+    }
+)
+
+
+class Unit(StrEnum):
+    """What a media price counts."""
+
+    IMAGE = "image"
+    SECOND = "second"
+    CLIP = "clip"
+    REQUEST = "request"
+    CALL = "call"
+
+
+class MediaPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """Micro-credits per unit, by tier ('1K', '1080p', ...). A flat price has the one tier 'any'."""
+
+    per: Unit
+    tiers: Mapping[str, Micro]
+
+
+class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream of a model: MODEL is the id there."""
+
+    provider: str
+    model: str
+    weight: int = 1
+    dialects: frozenset[Dialect] | None = None
+    """Where the vendor serves this model in fewer dialects than it speaks; None: in all of them."""
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the catalog."""
+
+    id: str
+    kind: Kind
+    family: str
+    endpoints: frozenset[Dialect]
+    """The dialects in which callers may ask for it, natively or through a bridge. Empty unless kind is CHAT."""
+    targets: tuple[TargetSpec, ...]
+    """In order of preference."""
+    price: Price | None
+    """None: not known, so the model cannot be called; or it is priced by the piece."""
+    media_price: MediaPrice | None
+    context_tokens_max: int
+    output_tokens_max: int
+    intents: tuple[str, ...]
+    aliases: tuple[str, ...]
+    assumed: frozenset[str]
+    """The fields set by analogy and not from a text, e.g. 'price', 'price.cache_read', 'context_tokens_max'."""
+    sources: Mapping[str, str]
+    """Field -> where its value was written: 'built-in', 'hypereal.toml'; fields not named here are derived."""

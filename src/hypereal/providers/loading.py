@@ -1,0 +1,200 @@
+"""Reads the built-in vendors and lays the operator's `[providers]` over them, key by key.
+
+One file of `vendors/` is one provider, found by scanning, in the same form as a `[providers.x]` table.
+"""
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.settings import BadSettings, resolve_secret
+from hypereal.providers.provider import UNIX_SCHEME, Auth, Provider
+
+LOCAL = "local"
+TIMEOUT_S = 600
+TIMEOUT_S_MAX = 3600
+HEADERS_MAX = 32
+SECRET_CHARS_MAX = 8192
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,8192}", re.ASCII)
+_PATH = re.compile(r"(/[\w.~!$&'()*+,;=:@%-]+)*", re.ASCII)
+_HEADERS_OF_OURS = frozenset(
+    {
+        "host",
+        "connection",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "accept-encoding",
+        "expect",
+        "upgrade",
+    }
+)
+_AUTH_OF_DIALECT: Mapping[Dialect, Auth] = {
+    Dialect.OPENAI_CHAT: Auth.BEARER,
+    Dialect.OPENAI_RESPONSES: Auth.BEARER,
+    Dialect.ANTHROPIC_MESSAGES: Auth.X_API_KEY,
+    Dialect.GEMINI: Auth.X_GOOG_API_KEY,
+}
+
+
+class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[providers.x]` table. OpenAI dialects: `base_url` ends in /v1; the others: the bare origin.
+
+    Where a vendor has dialects of both sorts, a trailing /v1 is taken off for the second, and `paths` gives the paths
+    that are otherwise.
+    """
+
+    dialects: Annotated[list[Dialect], msgspec.Meta(min_length=1)]
+    base_url: str
+    paths: dict[Dialect, str] = {}
+    api_key: Any = None
+    """Text, {env} or {file}; absent: the variable <NAME>_API_KEY."""
+    auth: Auth | None = None
+    """Absent: as each dialect has it. 'none': no key is needed, but one that is given is sent."""
+    headers: Annotated[dict[str, Any], msgspec.Meta(max_length=HEADERS_MAX)] = {}
+    timeout_s: Decimal = Decimal(TIMEOUT_S)
+    usage: str = "openai"
+
+
+def load(
+    overrides: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], local_socket: Path
+) -> Mapping[str, Provider]:
+    """Every known provider by name, usable or not.
+
+    A table of OVERRIDES wins over `<NAME>_BASE_URL` and `<NAME>_API_KEY` of ENVIRON, and those over the built-in table.
+    Raises BadSettings that names provider and key.
+    """
+    tables = {path.name.removesuffix(".toml"): _read(path) for path in _vendor_files()}
+    tables[LOCAL]["base_url"] = f"{UNIX_SCHEME}://{local_socket}|/v1"
+    providers = {}
+    for name in [*tables, *(name for name in overrides if name not in tables)]:
+        try:
+            providers[name] = _provider(name, tables.get(name, {}), overrides.get(name), environ)
+        except ValueError as error:
+            raise BadSettings(f"providers.{name}: {error}") from None
+    return providers
+
+
+def _vendor_files() -> list[Any]:
+    found = (path for path in files("hypereal.providers").joinpath("vendors").iterdir() if path.name.endswith(".toml"))
+    return sorted(found, key=lambda path: path.name)
+
+
+def _read(path: Any) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"vendors/{path.name}: not TOML: {error}") from None
+
+
+def _provider(
+    name: str, built_in: Mapping[str, Any], override: Mapping[str, Any] | None, environ: Mapping[str, str]
+) -> Provider:
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name is lowercase letters, digits, - and _, at most 40")
+    variables = name.upper().replace("-", "_")
+    base_url = environ.get(f"{variables}_BASE_URL") if name != LOCAL else None
+    from_environment = {"base_url": base_url} if base_url else {}
+    try:
+        table = msgspec.convert({**built_in, **from_environment, **(override or {})}, ProviderTable)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    if not 0 < table.timeout_s <= TIMEOUT_S_MAX:
+        raise ValueError(f"timeout_s: more than 0, at most {TIMEOUT_S_MAX}")
+    secret = {"env": f"{variables}_API_KEY"} if table.api_key is None else table.api_key
+    api_key = resolve_secret(secret, name=f"providers.{name}.api_key", environ=environ) or None
+    if api_key is not None and (not _HEADER_VALUE.fullmatch(api_key) or api_key != api_key.strip()):
+        raise ValueError("api_key: holds a space at an end, a control character or one that is not ASCII")
+    _check_base_url(table.base_url)
+    auth = {
+        dialect: _AUTH_OF_DIALECT[dialect] if table.auth in (None, Auth.NONE) else table.auth
+        for dialect in table.dialects
+    }
+    return Provider(
+        name=name,
+        base_urls={dialect: _base_url(table, dialect) for dialect in table.dialects},
+        auth=auth,
+        api_key=api_key,
+        needs_key=table.auth is not Auth.NONE,
+        is_configured=override is not None or bool(from_environment) or name == LOCAL,
+        headers=_headers(name, table, environ),
+        timeout_s=float(table.timeout_s),
+        usage=table.usage,
+    )
+
+
+def _check_base_url(text: str) -> None:
+    if text.startswith(UNIX_SCHEME):
+        socket, bar, path = text.removeprefix(f"{UNIX_SCHEME}://").partition("|")
+        if not socket.startswith("/") or not bar or not _PATH.fullmatch(path.rstrip("/")):
+            raise ValueError(f"base_url: a unix socket is written {UNIX_SCHEME}:///path/of.sock|/v1")
+        return
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise ValueError("base_url: not a URL") from None
+    if url.scheme not in ("http", "https") or port == 0 or not _HOST.fullmatch(url.hostname or ""):
+        raise ValueError("base_url: give https://host[:port][/path]")
+    if url.username is not None or url.password is not None:
+        raise ValueError("base_url: holds a credential; give it as api_key, which is never logged")
+    if url.query or url.fragment or not _PATH.fullmatch(url.path.rstrip("/")):
+        raise ValueError("base_url: a plain path only, without query or fragment")
+    if url.scheme == "http" and not _is_near(url):
+        raise ValueError("base_url: https only, since the key would travel readable; http for this machine or network")
+
+
+def _is_near(url: SplitResult) -> bool:
+    """Loopback, a private address, or a name without a dot, which only a local network resolves."""
+    host = url.hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ("." not in host and host[0].isalpha()) or host.endswith(".localhost")
+    return address.is_loopback or address.is_private
+
+
+def _base_url(table: ProviderTable, dialect: Dialect) -> str:
+    base = table.base_url.rstrip("/")
+    if dialect in table.paths:
+        path = table.paths[dialect].rstrip("/")
+        if not _PATH.fullmatch(path):
+            raise ValueError(f"paths.{dialect}: not a path: {path!r}")
+        return _origin(base) + path
+    if dialect in (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES):
+        return base
+    return base.removesuffix("/v1").removesuffix("/v1beta")
+
+
+def _origin(base: str) -> str:
+    if base.startswith(UNIX_SCHEME):
+        return base.partition("|")[0] + "|"
+    url = urlsplit(base)
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _headers(name: str, table: ProviderTable, environ: Mapping[str, str]) -> Mapping[str, str]:
+    headers = {}
+    for header, secret in table.headers.items():
+        value = resolve_secret(secret, name=f"providers.{name}.headers.{header}", environ=environ)
+        if not _HEADER_NAME.fullmatch(header) or header.lower() in _HEADERS_OF_OURS:
+            raise ValueError(f"headers: {header!r} cannot be set")
+        if value is None:
+            continue
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"headers.{header}: holds a control character or one that is not ASCII")
+        headers[header] = value
+    return headers

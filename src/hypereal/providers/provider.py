@@ -1,0 +1,129 @@
+"""An upstream: where it is, how to sign, and the request line and headers that reach a model there."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from hypereal.kit.dialects import Dialect
+
+UNIX_SCHEME = "http+unix"
+DEFAULT_PORTS: Mapping[str, int] = {"https": 443, "http": 80}
+
+
+class Auth(StrEnum):
+    """How the credential travels."""
+
+    BEARER = "bearer"
+    X_API_KEY = "x_api_key"
+    X_GOOG_API_KEY = "x_goog_api_key"
+    NONE = "none"
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream, as settings give it. Its repr shows no credential."""
+
+    name: str
+    base_urls: Mapping[Dialect, str]
+    """Its dialects. OpenAI dialects: what stands before '/chat/completions'; the others: before '/v1…'.
+
+    A unix socket is written 'http+unix:///path/of.sock|/v1'.
+    """
+    auth: Mapping[Dialect, Auth]
+    """How `api_key` is sent, where there is one."""
+    api_key: str | None
+    needs_key: bool
+    is_configured: bool
+    """The operator named it, not only we: it has a base URL or a table of settings of its own."""
+    headers: Mapping[str, str]
+    timeout_s: float
+    usage: str
+    """The row of `wire.PROFILES` that reads its usage."""
+
+    @property
+    def is_usable(self) -> bool:
+        """There is a credential, or none is needed and the operator says that something runs there."""
+        return self.api_key is not None or (self.is_configured and not self.needs_key)
+
+    def __repr__(self) -> str:
+        dialects = ", ".join(self.base_urls)
+        return f"Provider(name={self.name!r}, dialects=[{dialects}], is_usable={self.is_usable})"
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What never changes between two calls of one target in one dialect. Its repr shows no header."""
+
+    host: str
+    """Without brackets; empty for a unix socket."""
+    port: int
+    is_tls: bool
+    unix_path: str | None
+    authority: bytes
+    """The value of the Host header."""
+    target: bytes
+    """Path and query."""
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Lowercase names: the credential, then the provider's own headers."""
+
+    def __repr__(self) -> str:
+        return f"UpstreamRequest({self.authority.decode()} {self.target.decode()})"
+
+
+_AUTH_HEADERS: Mapping[Auth, tuple[bytes, bytes]] = {
+    Auth.BEARER: (b"authorization", b"Bearer "),
+    Auth.X_API_KEY: (b"x-api-key", b""),
+    Auth.X_GOOG_API_KEY: (b"x-goog-api-key", b""),
+}
+
+
+def request_for(
+    provider: Provider, dialect: Dialect, upstream_model: str, *, stream: bool = False, count_tokens: bool = False
+) -> UpstreamRequest:
+    """The request that reaches UPSTREAM_MODEL at PROVIDER in DIALECT. Only Gemini's path tells a stream.
+
+    Raises KeyError where the provider does not speak DIALECT, ValueError where DIALECT cannot count tokens.
+    """
+    base = provider.base_urls[dialect]
+    unix_path = None
+    if base.startswith(UNIX_SCHEME):
+        unix_path, _, path = base.removeprefix(f"{UNIX_SCHEME}://").partition("|")
+        host, port, is_tls, authority = "", 0, False, "localhost"
+    else:
+        url = urlsplit(base)
+        host, path, is_tls = url.hostname or "", url.path, url.scheme == "https"
+        port = url.port or DEFAULT_PORTS[url.scheme]
+        shown = f"[{host}]" if ":" in host else host
+        authority = shown if port == DEFAULT_PORTS[url.scheme] else f"{shown}:{port}"
+    return UpstreamRequest(
+        host=host,
+        port=port,
+        is_tls=is_tls,
+        unix_path=unix_path,
+        authority=authority.encode("ascii"),
+        target=(path + _route(dialect, upstream_model, stream=stream, count_tokens=count_tokens)).encode("ascii"),
+        headers=_headers(provider, dialect),
+    )
+
+
+def _route(dialect: Dialect, model: str, *, stream: bool, count_tokens: bool) -> str:
+    match dialect:
+        case Dialect.ANTHROPIC_MESSAGES:
+            return "/v1/messages/count_tokens" if count_tokens else "/v1/messages"
+        case Dialect.GEMINI:
+            methods = {(False, False): "generateContent", (True, False): "streamGenerateContent?alt=sse"}
+            return f"/v1beta/models/{quote(model, safe='')}:{methods.get((stream, count_tokens), 'countTokens')}"
+        case _ if count_tokens:
+            raise ValueError(f"{dialect} has no route that counts tokens")
+        case Dialect.OPENAI_CHAT:
+            return "/chat/completions"
+        case Dialect.OPENAI_RESPONSES:
+            return "/responses"
+
+
+def _headers(provider: Provider, dialect: Dialect) -> tuple[tuple[bytes, bytes], ...]:
+    own = tuple((name.lower().encode("ascii"), value.encode("latin-1")) for name, value in provider.headers.items())
+    if provider.api_key is None:
+        return own
+    name, prefix = _AUTH_HEADERS[provider.auth[dialect]]
+    return ((name, prefix + provider.api_key.encode("ascii")), *own)
