@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 class CoarseClock:
@@ -21,6 +22,21 @@ class CoarseClock:
 
 
 coarse = CoarseClock()
+
+_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boottime_s() -> float:
+    """Seconds since boot, those asleep included (where the system counts them): for deadlines that fence."""
+    return time.clock_gettime(_BOOTTIME)
+
+
+def boot_id() -> str:
+    """What tells this boot of this machine from another; the empty text where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def utc_now() -> datetime:

@@ -12,8 +12,10 @@ UserId = NewType("UserId", str)
 """`usr_…`"""
 KeyId = NewType("KeyId", str)
 """`key_…`: names a key without being one."""
-PoolId = NewType("PoolId", int)
+PoolId = NewType("PoolId", str)
+"""The account's id for its wallet, `key_…/2026-11` for a key's month, `house/…` for the house's own."""
 ProcessId = NewType("ProcessId", int)
+"""A data process's registration: never used again, so it fences."""
 
 KEY_PREFIX = "ck_"
 KEY_LENGTH = len(KEY_PREFIX) + 64

@@ -1,1 +1,27 @@
-"""Wallets, holds, leases, entries and usage rows. The protocol is docs/money.md."""
+"""Wallets, holds, leases, entries and usage rows. The protocol is docs/money.md.
+
+A data process has one `Ledger`: `hold` before a call costs money, `settle` once after it. Operators have `wallets`.
+"""
+
+from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
+from hypereal.ledger.ledger import Ledger
+from hypereal.ledger.rows import UsageRow
+from hypereal.ledger.wallets import Balance, Credit, Difference, EntryKind, add_credits, audit, balance, close_dead
+
+__all__ = [
+    "AlreadySettled",
+    "Balance",
+    "Credit",
+    "Difference",
+    "EntryKind",
+    "Hold",
+    "Ledger",
+    "Payer",
+    "Settlement",
+    "Ticket",
+    "UsageRow",
+    "add_credits",
+    "audit",
+    "balance",
+    "close_dead",
+]

@@ -1,0 +1,382 @@
+"""One process's books: what it leases, holds and has charged, in memory.
+
+Pure; `ledger.py` carries batches to the database, one in flight: what was charged, what goes back, what is needed,
+and the usage rows.
+A batch may be sent any number of times and is applied once, so a lost answer is mended by sending it again.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from hypereal.kit.clock import coarse, next_month_start, utc_now
+from hypereal.kit.errors import HyperealError, InsufficientCredits, Overloaded, SpendingLimitReached
+from hypereal.kit.ids import AccountId, PoolId
+from hypereal.kit.money import Micro, credits
+from hypereal.kit.usage import Usage
+from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Pool, Settlement, Ticket, TicketState
+from hypereal.ledger.rows import UsageRow, facts
+
+ROWS_MAX = 100_000
+"""Usage rows waiting for the database: some 60 MB. At it no new call is taken."""
+TICKETS_MAX = 10_000
+ROWS_PER_BATCH = 2_000
+COST_MAX = 10**15
+"""The most one call can cost: ten million dollars. A vendor's absurd token count must not stop the batch it is in."""
+
+NO_USAGE = Usage()
+
+
+class Line(msgspec.Struct, gc=False):
+    """A usage row on its way: its beginning (`rows.facts`) and its money."""
+
+    begun: bytes
+    cost: int
+    charged: int
+    pools: tuple[Pool, ...] = ()
+
+
+class Ask(msgspec.Struct, gc=False):
+    """What one batch says of one pool."""
+
+    pool: Pool
+    charged: int
+    returned: int
+    need: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What one statement carries. Its number is the process's count of batches."""
+
+    number: int
+    asks: list[Ask]
+    limits: list[tuple[PoolId, AccountId, Micro]]
+    """Keys' months whose pool is new here or whose limit changed: pool, owner, limit."""
+    lines: list[Line]
+    tickets: list[Ticket]
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """The database's answer for one pool of a batch: what this process leases, the balance, what is left to grant."""
+
+    leased: int
+    balance: int
+    unleased: int
+
+
+class Books:
+    """Holds, grown, settled or released without waiting; tickets where credit must be asked for first."""
+
+    def __init__(self, balance_min: Micro) -> None:
+        self._balance_min = balance_min
+        self._pools: dict[PoolId, Pool] = {}
+        self._dirty: dict[Pool, None] = {}
+        self._waiting: list[Ticket] = []
+        self._pending = 0
+        self._lines: list[Line] = []
+        self._in_flight: Batch | None = None
+        self._acked = 0
+        self._epoch = 0
+        self._month = ""
+        self._month_ends_s = 0.0
+        self.rows_dropped = 0
+        """Rows of calls that held nothing, given up because the database was away too long."""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the database has not been told everything."""
+        return bool(self._in_flight or self._dirty or self._lines)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether somebody waits for credit that the batch in flight does not ask for."""
+        return bool(self._waiting)
+
+    # -- a hold's life -------------------------------------------------------------------------------------------
+
+    def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None], *, may_lease: bool) -> Ticket:
+        """Reserve AMOUNT, at once if MAY_LEASE and the leases have it. The ticket may be held, refused or pending.
+
+        At least one micro-credit is held, so that a pool with an open hold is never without a lease.
+        """
+        if self._is_full:
+            return _refused(Ticket(Hold((), self._epoch), amount, on_ready, is_growth=False), _overloaded())
+        pools = self._pools_of(payer)
+        ticket = Ticket(Hold(pools, self._epoch), Micro(max(1, amount)), on_ready, is_growth=False)
+        if may_lease and self._has_least_balance(pools[0]) and self._is_free(pools, ticket.amount):
+            self._give(ticket)
+        else:
+            self._queue(ticket)
+        return ticket
+
+    def grow(self, hold: Hold, extra: Micro, on_ready: Callable[[], None], *, may_lease: bool) -> Ticket:
+        """Add EXTRA to an open hold, as `hold` does."""
+        if not hold.is_open:
+            raise AlreadySettled
+        ticket = Ticket(hold, extra, on_ready, is_growth=True)
+        if hold.epoch != self._epoch:
+            return _refused(ticket, _ended())
+        if self._is_full:
+            return _refused(ticket, _overloaded())
+        if may_lease and self._is_free(hold.pools, extra):
+            self._give(ticket)
+        else:
+            self._queue(ticket)
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Nobody waits for TICKET any more: what it was or would be given goes back. Nothing where it was taken."""
+        if ticket.state is TicketState.PENDING:
+            self._unwait(ticket)
+            ticket.state = TicketState.CANCELLED
+        elif ticket.state is TicketState.HELD:
+            ticket.state = TicketState.CANCELLED
+            if not ticket.is_growth:
+                self._close(ticket.hold, 0)
+
+    def settle(self, hold: Hold, cost: Micro, usage: Usage, row: UsageRow) -> Settlement:
+        """Charge COST, at most the hold and what is free in the leases; free the rest. Raises AlreadySettled."""
+        if not hold.is_open:
+            raise AlreadySettled
+        begun = facts(row, usage)
+        cost = Micro(min(cost, COST_MAX))
+        charged = self._close(hold, cost)
+        self._lines.append(Line(begun, cost, charged, hold.pools))
+        return Settlement(charged=charged, written_off=Micro(cost - charged))
+
+    def record(self, row: UsageRow) -> None:
+        """Log a call that cost nothing and held nothing."""
+        if len(self._lines) >= ROWS_MAX:
+            self.rows_dropped += 1
+        else:
+            self._lines.append(Line(facts(row, NO_USAGE), 0, 0))
+
+    # -- batches -------------------------------------------------------------------------------------------------
+
+    def batch(self) -> Batch:
+        """The batch in flight, else a new one of everything since the last."""
+        if self._in_flight is None:
+            lines, self._lines = self._lines[:ROWS_PER_BATCH], self._lines[ROWS_PER_BATCH:]
+            later = Counter[Pool]()  # a charge travels with its row
+            for line in self._lines:
+                later.update(dict.fromkeys(line.pools, line.charged))
+            asks = [self._ask(pool, later[pool]) for pool in self._dirty]
+            limits = [
+                (pool.id, pool.owner_id, pool.limit)
+                for pool in self._dirty
+                if pool.limit is not None and not pool.is_limit_sent
+            ]
+            self._in_flight = Batch(
+                number=self._acked + 1, asks=asks, limits=limits, lines=lines, tickets=self._waiting
+            )
+            for pool in self._dirty:
+                pool.is_limit_sent = True
+            self._dirty = {pool: None for pool, charged in later.items() if charged}
+            self._waiting = []
+        return self._in_flight
+
+    def applied(self, standings: Iterable[Standing]) -> list[Ticket]:
+        """The batch in flight was applied. Returns the tickets that this decided."""
+        batch = self._in_flight
+        assert batch is not None
+        self._in_flight = None
+        self._acked = batch.number
+        for ask, standing in zip(batch.asks, standings, strict=True):
+            pool = ask.pool
+            given = standing.leased - pool.leased
+            pool.leased = standing.leased
+            pool.free += given
+            pool.is_short = given < ask.need
+            pool.balance = standing.balance
+            pool.unleased = standing.unleased
+        tickets = [ticket for ticket in batch.tickets if ticket.is_pending]
+        for ticket in tickets:
+            self._decide(ticket)
+        self._waiting[:0] = [ticket for ticket in tickets if ticket.is_pending]
+        for ask in batch.asks:
+            self._tidy(ask.pool)
+        return [ticket for ticket in tickets if not ticket.is_pending]
+
+    def drop_lines(self) -> list[Line]:
+        """Take the usage rows out of the batch in flight: the database will never accept one of them."""
+        batch = self.batch()
+        lines = batch.lines[:]
+        batch.lines.clear()
+        return lines
+
+    def fenced(self) -> None:
+        """The process was closed by others and its leases went back: begin anew, with nothing.
+
+        Open holds are worth nothing from now on; what was charged and not acknowledged is written off.
+        """
+        self._epoch += 1
+        self._acked = 0
+        if self._in_flight is not None:
+            self._lines[:0] = self._in_flight.lines
+            self._waiting[:0] = [ticket for ticket in self._in_flight.tickets if ticket.is_pending]
+            self._in_flight = None
+        for line in self._lines:
+            line.charged = 0
+        for pool in self._pools.values():
+            pool.leased = pool.free = pool.charged = 0
+            pool.balance = None
+            pool.is_limit_sent = pool.limit is None
+            if pool.wanted:
+                self._dirty[pool] = None
+        self._dirty = {pool: None for pool in self._dirty if pool.wanted}
+        for ticket in self._waiting:
+            if not ticket.is_growth:
+                ticket.hold.epoch = self._epoch
+
+    def refuse_waiting(self, since_s: float) -> list[Ticket]:
+        """Give up on the tickets that wait since SINCE_S (monotonic) or longer. Returns them."""
+        asked = self._in_flight.tickets if self._in_flight is not None else []
+        late = [ticket for ticket in (*asked, *self._waiting) if ticket.is_pending and ticket.since_s <= since_s]
+        for ticket in late:
+            self._unwait(ticket)
+            _refused(ticket, _overloaded())
+        self._waiting = [ticket for ticket in self._waiting if ticket.is_pending]
+        return late
+
+    # -- below: single steps -------------------------------------------------------------------------------------
+
+    def _pools_of(self, payer: Payer) -> tuple[Pool, ...]:
+        """The payer's wallet, first, and the month of a key that has a limit."""
+        owner_id, limit = payer.owner_id, payer.spending_limit
+        wallet = self._pools.get(PoolId(owner_id))
+        if wallet is None:
+            wallet = self._pools[PoolId(owner_id)] = Pool(PoolId(owner_id), owner_id, None)
+        if limit is None:
+            return (wallet,)
+        month_id = PoolId(f"{payer.key_id}/{self._month_now()}")
+        month = self._pools.get(month_id)
+        if month is None:
+            month = self._pools[month_id] = Pool(month_id, owner_id, limit)
+        elif month.limit != limit:
+            month.limit = limit
+            month.is_limit_sent = False
+        return (wallet, month)
+
+    def _month_now(self) -> str:
+        if coarse.unix_s >= self._month_ends_s:
+            now = utc_now()
+            self._month = f"{now:%Y-%m}"
+            self._month_ends_s = next_month_start(now).timestamp()
+        return self._month
+
+    def _has_least_balance(self, wallet: Pool) -> bool:
+        return wallet.balance is not None and wallet.balance - wallet.charged >= self._balance_min
+
+    def _is_free(self, pools: Sequence[Pool], amount: int) -> bool:
+        """Whether the leases hold AMOUNT that nobody waits for."""
+        return all(pool.free >= amount and not pool.wanted and pool.is_limit_sent for pool in pools)
+
+    def _give(self, ticket: Ticket) -> None:
+        for pool in ticket.hold.pools:
+            pool.free -= ticket.amount
+        ticket.hold.amount += ticket.amount
+        ticket.state = TicketState.HELD
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._lines) >= ROWS_MAX or self._pending >= TICKETS_MAX
+
+    def _queue(self, ticket: Ticket) -> None:
+        ticket.since_s = time.monotonic()
+        self._pending += 1
+        self._waiting.append(ticket)
+        for pool in ticket.hold.pools:
+            pool.wanted += ticket.amount
+            self._dirty[pool] = None
+
+    def _unwait(self, ticket: Ticket) -> None:
+        self._pending -= 1
+        for pool in ticket.hold.pools:
+            pool.wanted -= ticket.amount
+
+    def _ask(self, pool: Pool, charged_later: int) -> Ask:
+        need = pool.wanted - pool.free
+        ask = Ask(pool, pool.charged - charged_later, max(0, -need), max(0, need))
+        pool.free -= ask.returned
+        pool.leased -= ask.charged + ask.returned
+        pool.charged = charged_later
+        if pool.balance is not None:
+            pool.balance -= ask.charged
+        return ask
+
+    def _decide(self, ticket: Ticket) -> None:
+        """Give or refuse; leave pending what was not asked for in full (a settle may take what a ticket waits for)."""
+        hold = ticket.hold
+        if not hold.is_open or hold.epoch != self._epoch:
+            error: HyperealError | None = _ended()
+        elif not ticket.is_growth and not self._has_least_balance(hold.pools[0]):
+            error = self._below_least_balance(hold.pools[0])
+        else:
+            lacking = next((pool for pool in hold.pools if pool.free < ticket.amount), None)
+            if lacking is not None and not lacking.is_short:
+                for pool in hold.pools:
+                    self._dirty[pool] = None
+                return
+            error = None if lacking is None else _refusal(lacking, ticket.amount)
+        self._unwait(ticket)
+        if error is None:
+            self._give(ticket)
+        else:
+            _refused(ticket, error)
+
+    def _below_least_balance(self, wallet: Pool) -> InsufficientCredits:
+        return InsufficientCredits(
+            f"The balance of {credits(wallet.balance or 0)} credits is below the least that a call needs, "
+            f"{credits(self._balance_min)} credits. Top up to go on."
+        )
+
+    def _close(self, hold: Hold, cost: int) -> Micro:
+        """End HOLD; returns what of COST it and the free credit of its pools could pay."""
+        held = hold.amount if hold.epoch == self._epoch else 0
+        charged = min(cost, held + min(pool.free for pool in hold.pools))
+        hold.is_open = False
+        for pool in hold.pools:
+            pool.free += held - charged
+            pool.charged += charged
+            if held or charged:  # a hold of a former epoch may outlive its pool
+                self._dirty[pool] = None
+        return Micro(charged)
+
+    def _tidy(self, pool: Pool) -> None:
+        """Keep POOL for the next batch where it has something to say; forget it where nothing is leased."""
+        if pool.free or pool.charged or pool.wanted:
+            self._dirty[pool] = None
+        elif not pool.leased and pool not in self._dirty:
+            self._pools.pop(pool.id, None)
+
+
+def _refused(ticket: Ticket, error: HyperealError) -> Ticket:
+    ticket.hold.is_open = ticket.is_growth and ticket.hold.is_open
+    ticket.state = TicketState.REFUSED
+    ticket.error = error
+    return ticket
+
+
+def _ended() -> InsufficientCredits:
+    return InsufficientCredits("The hold had ended before it could grow.")
+
+
+def _overloaded() -> Overloaded:
+    return Overloaded("The ledger cannot be reached at the moment. Nothing was charged; please try again.")
+
+
+def _refusal(pool: Pool, amount: int) -> HyperealError:
+    if pool.limit is None:
+        available = max(0, pool.free + pool.unleased)
+        return InsufficientCredits(
+            f"This call may cost up to {credits(amount)} credits, but only {credits(available)} are available. "
+            "Top up, or ask for fewer tokens."
+        )
+    resets_at = next_month_start(utc_now())
+    return SpendingLimitReached(
+        f"This key's limit of {credits(pool.limit)} credits a month does not allow this call. "
+        f"It resets at {resets_at:%Y-%m-%dT%H:%M:%SZ}.",
+        details={"resets_at": f"{resets_at:%Y-%m-%dT%H:%M:%SZ}"},
+    )

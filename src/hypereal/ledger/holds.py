@@ -1,0 +1,129 @@
+"""Credit reserved for one call, and the ticket one waits with for it. Only the books (`books.py`) change them."""
+
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from hypereal.kit.errors import HyperealError
+from hypereal.kit.ids import AccountId, KeyId, PoolId
+from hypereal.kit.money import Micro
+
+
+class AlreadySettled(Exception):
+    """A hold was settled or released twice. The second time changed nothing."""
+
+
+class Payer(Protocol):
+    """Who pays: the accounts' Principal is one."""
+
+    @property
+    def owner_id(self) -> AccountId: ...
+    @property
+    def key_id(self) -> KeyId: ...
+    @property
+    def spending_limit(self) -> Micro | None: ...
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How one call's cost was met: `cost = charged + written_off`, micro-credits."""
+
+    charged: Micro
+    written_off: Micro
+
+
+class Pool:
+    """What this process knows of one wallet or of one key's month. Amounts are micro-credits.
+
+    `leased` is the database's `granted - charged` once the batch in flight is applied; at every moment
+    `leased = free + open holds + charged`, but for what a batch in flight brings.
+    """
+
+    __slots__ = (
+        "balance",
+        "charged",
+        "free",
+        "id",
+        "is_limit_sent",
+        "is_short",
+        "leased",
+        "limit",
+        "owner_id",
+        "unleased",
+        "wanted",
+    )
+
+    def __init__(self, pool_id: PoolId, owner_id: AccountId, limit: Micro | None) -> None:
+        self.id = pool_id
+        self.owner_id = owner_id
+        self.limit = limit
+        """A key's month: the key's spending limit. None for a wallet."""
+        self.is_limit_sent = limit is None
+        self.leased = 0
+        self.free = 0
+        self.charged = 0
+        """Charged since the last batch was made."""
+        self.wanted = 0
+        """The sum of the pending tickets."""
+        self.balance: int | None = None
+        """funded - used, as the database last said, after the charges it knew."""
+        self.unleased = 0
+        """What the database had left to grant."""
+        self.is_short = False
+        """The last grant was less than what was asked for."""
+
+
+class TicketState(enum.Enum):
+    """A ticket is pending, then one of the others for good."""
+
+    PENDING = enum.auto()
+    HELD = enum.auto()
+    TAKEN = enum.auto()
+    REFUSED = enum.auto()
+    CANCELLED = enum.auto()
+
+
+class Hold:
+    """Credit reserved for one call, from every pool that applies. Settled exactly once."""
+
+    __slots__ = ("amount", "epoch", "is_open", "pools")
+
+    def __init__(self, pools: tuple[Pool, ...], epoch: int) -> None:
+        self.pools = pools
+        self.epoch = epoch
+        self.amount = 0
+        self.is_open = True
+
+
+class Ticket:
+    """A question for credit. While `is_pending`, `on_ready` will be called once, unless it is cancelled first."""
+
+    __slots__ = ("amount", "error", "hold", "is_growth", "on_ready", "since_s", "state")
+
+    def __init__(self, hold: Hold, amount: Micro, on_ready: Callable[[], None], *, is_growth: bool) -> None:
+        self.hold = hold
+        self.amount = amount
+        self.on_ready = on_ready
+        self.is_growth = is_growth
+        """More for a hold that is open: the least balance was asked for when it began."""
+        self.since_s = 0.0
+        self.state = TicketState.PENDING
+        self.error: HyperealError | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        return self.state is TicketState.PENDING
+
+    def take(self) -> Hold:
+        """The hold. Raises InsufficientCredits, SpendingLimitReached or Overloaded, as it was decided."""
+        if self.error is not None:
+            raise self.error
+        assert self.state is TicketState.HELD, "the ticket is pending, cancelled, or was taken before"
+        self.state = TicketState.TAKEN
+        return self.hold
+
+    def announce(self) -> None:
+        """Tell who waits. The loop calls it after the decision; the ticket may have been cancelled in between."""
+        if self.state is not TicketState.CANCELLED:
+            self.on_ready()

@@ -1,0 +1,62 @@
+"""The usage log's row: what is kept of every authenticated call. Its members are columns of the table `usage`."""
+
+from datetime import datetime
+
+import msgspec
+
+from hypereal.kit.ids import AccountId, KeyId, PoolId
+from hypereal.kit.money import Micro
+from hypereal.kit.usage import Usage
+
+_encode = msgspec.json.Encoder().encode
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The facts of one call, but for its tokens (`kit.usage.Usage`) and its money, which the ledger adds."""
+
+    request_id: str
+    started_at: datetime
+    owner_id: AccountId
+    key_id: KeyId
+    endpoint: str
+    dialect: str
+    model: str
+    """As the catalog names it; as the caller wrote it where it was refused."""
+    provider: str | None = None
+    target: str | None = None
+    """The model's name at the provider."""
+    status: int
+    """What the caller got; 499 where the caller left."""
+    error_type: str | None = None
+    is_stream: bool = False
+    attempts: int = 0
+    first_byte_ms: int | None = None
+    duration_ms: int = 0
+    client: str = ""
+    """The caller's User-Agent, at most 200 characters."""
+    upstream_id: str | None = None
+    """What the upstream calls its answer."""
+
+
+def facts(row: UsageRow, usage: Usage) -> bytes:
+    """ROW and USAGE as the beginning of one JSON object, which `line` ends.
+
+    Raises UnicodeEncodeError for half a surrogate pair.
+    """
+    return b"%b,%b" % (_encode(row)[:-1], _encode(usage)[1:-1])
+
+
+def line(begun: bytes, cost: int, charged: int) -> bytes:
+    """The whole JSON object of one usage row; amounts in micro-credits."""
+    return b'%b,"cost":%d,"charged":%d,"written_off":%d}' % (begun, cost, charged, cost - charged)
+
+
+def document(lines: list[bytes]) -> str:
+    """LINES as one JSON array that PostgreSQL takes: its text cannot hold NUL, so that becomes U+FFFD."""
+    joined = b",".join(lines).replace(b"\\u0000", b"\\ufffd")
+    return f"[{joined.decode()}]"
+
+
+def limits_document(limits: list[tuple[PoolId, AccountId, Micro]]) -> str:
+    """The months of keys with their limits, as `ledger_flush` reads them."""
+    return _encode([{"id": pool, "owner_id": owner, "funded": limit} for pool, owner, limit in limits]).decode()

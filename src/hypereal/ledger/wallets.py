@@ -1,0 +1,98 @@
+"""What operators and the supervisor do: add credits, read balances, check the sums, clear up after a crash."""
+
+from collections.abc import Collection
+from enum import StrEnum
+
+import asyncpg
+import msgspec
+
+from hypereal.kit.clock import boot_id
+from hypereal.kit.db import Database
+from hypereal.kit.errors import NotFound
+from hypereal.kit.ids import AccountId, PoolId
+from hypereal.kit.money import Micro
+from hypereal.ledger import store
+
+DIFFERENCES_MAX = 1_000
+NOTE_LENGTH_MAX = 1_000
+
+
+class EntryKind(StrEnum):
+    """How credits came into a wallet."""
+
+    GIFT = "gift"
+    PAYMENT = "payment"
+
+
+_FROM = {EntryKind.GIFT: PoolId("house/gifts"), EntryKind.PAYMENT: PoolId("house/payments")}
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet, micro-credits: the `ledger` balance, and what of it is `free` of leases and holds."""
+
+    ledger: Micro
+    free: Micro
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A sum that is not what was recorded."""
+
+    what: str
+    subject: str
+    recorded: int
+    summed: int
+
+
+class Credit(msgspec.Struct, frozen=True, kw_only=True):
+    """Credits to be added to a wallet. (`source`, `source_id`) names the reason: one reason adds once."""
+
+    amount: Micro
+    kind: EntryKind = EntryKind.GIFT
+    source: str
+    source_id: str
+    note: str = ""
+
+
+async def add_credits(database: Database, owner_id: AccountId, credit: Credit) -> bool:
+    """Add to an account's wallet. False where this (source, source_id) was added before: then nothing changes.
+
+    Raises ValueError for an amount that is not positive, NotFound for an account that does not exist.
+    """
+    if credit.amount <= 0:
+        raise ValueError("credits are added in positive amounts")
+    facts = (credit.kind.value, credit.source, credit.source_id, credit.note[:NOTE_LENGTH_MAX])
+    try:
+        async with database.transaction() as connection:
+            await store.make_wallet(connection, owner_id)
+            is_new = await store.add_entry(connection, _FROM[credit.kind], PoolId(owner_id), credit.amount, facts)
+            if is_new:
+                await store.fund(connection, owner_id, credit.amount)
+    except asyncpg.ForeignKeyViolationError:
+        raise NotFound(f"There is no account {owner_id}.") from None
+    return is_new
+
+
+async def balance(database: Database, owner_id: AccountId) -> Balance:
+    """An account's wallet; zeros where nothing was ever added."""
+    async with database.connection() as connection:
+        row = await store.read_wallet(connection, owner_id)
+    if row is None:
+        return Balance(ledger=Micro(0), free=Micro(0))
+    return Balance(ledger=Micro(row["ledger"]), free=Micro(row["free"]))
+
+
+async def audit(database: Database) -> list[Difference]:
+    """The invariants of docs/money.md as far as rows can show them: empty where all sums agree, else at most 1,000."""
+    async with database.connection() as connection:
+        rows = await store.differences(connection, DIFFERENCES_MAX)
+    return [Difference(**dict(row)) for row in rows]
+
+
+async def close_dead(database: Database, instance_id: str, alive_pids: Collection[int]) -> int:
+    """Close the data processes of this instance that do not run any more; returns how many.
+
+    Their leases go back. A call that such a process had not settled costs its customer nothing.
+    """
+    async with database.connection() as connection:
+        dead = await store.dead_processes(connection, instance_id, boot_id(), list(alive_pids))
+        return sum([await store.close_process(connection, process_id) for process_id in dead])
