@@ -85,9 +85,9 @@ async def _ask(call: Call, way: Way, request: Request, action: Action) -> None:
         forwarded += ANTHROPIC_VERSION
     head = b"%s%d\r\n%s\r\n" % (head, len(body), forwarded)
     call.silence_s_max = way.target.provider.timeout_s
-    upstream = pool.take()
+    is_new = False
     while True:
-        upstream = upstream or await call.aside(pool.connect())
+        upstream = (None if is_new else pool.take()) or await call.aside(pool.connect())
         call.upstream = upstream
         upstream.send(call, head, body)
         try:
@@ -96,7 +96,7 @@ async def _ask(call: Call, way: Way, request: Request, action: Action) -> None:
             if not lost.is_stale:
                 raise
             _let_go(call)  # closed while it was idle: not a try, a new connection
-            upstream = None
+            is_new = True
             continue
         return
 

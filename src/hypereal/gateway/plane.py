@@ -7,9 +7,9 @@ from typing import Any
 
 from hypereal.accounts import KeyCache, Principal
 from hypereal.catalog import Catalog
+from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
 from hypereal.gateway.call import Call
 from hypereal.gateway.cold import relay_cold
-from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
 from hypereal.gateway.facts import Action, Facts, Route, read_facts
 from hypereal.gateway.free_calls import answer_free
 from hypereal.gateway.metrics import Meters, Snapshot
@@ -20,6 +20,7 @@ from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAllowed, UpgradeRequired
 from hypereal.kit.ids import new_request_id
+from hypereal.kit.settings import Settings
 from hypereal.ledger import Ledger
 from hypereal.limits import Quota, RateLimiter
 from hypereal.net import REASONS, Connection, Malformed, Pool, RequestHead, budget
@@ -29,32 +30,29 @@ from hypereal.wire import DIALECTS
 class Plane:
     """Everything a call needs. `connections`, `body_bytes_max` and `is_draining` are read by the connections."""
 
-    def __init__(
-        self,
-        *,
-        keys: KeyCache,
-        limiter: RateLimiter,
-        ledger: Ledger,
-        catalog: Catalog,
-        routing: Routing,
-        pools: Pools,
-        control: Pool,
-        body_bytes_max: int,
-        requests_per_minute: int,
-    ) -> None:
+    catalog: Catalog
+    routing: Routing
+    requests_per_minute: int
+    body_bytes_max: int
+
+    def __init__(self, keys: KeyCache, limiter: RateLimiter, ledger: Ledger, pools: Pools, control: Pool) -> None:
         self.keys = keys
         self.limiter = limiter
         self.ledger = ledger
-        self.catalog = catalog
-        self.routing = routing
         self.pools = pools
         self.control = control
-        self.body_bytes_max = body_bytes_max
-        self.requests_per_minute = requests_per_minute
         self.meters = Meters()
         self.connections: set[Connection] = set()
         self.is_draining = False
+        self.closes_idle = False
         self._unix_minus_monotonic_s = time.time() - time.monotonic()
+
+    def configure(self, settings: Settings, catalog: Catalog, routing: Routing) -> None:
+        """Take what an operator can change; calls in progress keep what they began with."""
+        self.requests_per_minute = settings.limits.requests_per_minute
+        self.body_bytes_max = settings.server.body_bytes_max
+        self.catalog = catalog
+        self.routing = routing
 
     # -- steps of a call -------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class Way:
                 self.dialect,
                 self.target.model,
                 stream=stream,
-                counts_tokens=action is Action.COUNT_TOKENS,
+                count_tokens=action is Action.COUNT_TOKENS,
             )
             line = self._heads[action, stream] = (self.pools.of(request), _head(request))
         return line
@@ -93,7 +93,7 @@ class Pools:
 
     def of(self, request: UpstreamRequest) -> Pool:
         """The pool of REQUEST's address."""
-        address = Address(host=request.host, port=request.port, uses_tls=request.uses_tls, path=request.unix_path or "")
+        address = Address(host=request.host, port=request.port, uses_tls=request.is_tls, path=request.unix_path or "")
         return self.at(address)
 
     def at(self, address: Address) -> Pool:
@@ -178,7 +178,7 @@ class Routing:
 
 
 def _head(request: UpstreamRequest) -> bytes:
-    lines = [b"POST %s HTTP/1.1" % request.target]
+    lines = [b"POST %s HTTP/1.1" % request.target, b"host: " + request.authority]
     lines += [b"%s: %s" % (name, value) for name, value in request.headers]
     lines += [b"content-type: application/json", b"accept-encoding: identity", b"content-length: "]
     return b"\r\n".join(lines)

@@ -50,6 +50,9 @@ class App(Protocol):
     connections: set["Connection"]
     body_bytes_max: int
     is_draining: bool
+    """Answers say `connection: close`."""
+    closes_idle: bool
+    """Connections without a call are closed."""
 
     def begin(self, connection: "Connection", head: RequestHead) -> None:
         """Start the call of HEAD: set `connection.call` before it returns, or finish it with `done`."""
@@ -396,7 +399,7 @@ class Connection(asyncio.Protocol):
         """Once a second: end what has stood still for too long."""
         self.since_s += 1
         if self.call is None:
-            if self.since_s >= (HEAD_S_MAX if self._buffer else IDLE_S_MAX) or self.app.is_draining:
+            if self.since_s >= (HEAD_S_MAX if self._buffer else IDLE_S_MAX) or self.app.closes_idle:
                 self.transport.close()
         elif (self._reading or self.is_out_paused) and self.since_s >= STALLED_S_MAX:
             self.transport.abort()

@@ -478,7 +478,7 @@ class Upstream(asyncio.Protocol):
             call.wake()
 
     def _end_events(self) -> None:
-        """The stream is over: an event without its blank line still counts, and the rewriter lets go of what it held."""
+        """An event without its blank line still counts, and the rewriter lets go of what it held."""
         rest = self._assembler.flush()
         if rest.strip():
             self._emit(chunk(rest + b"\n\n"), rest + b"\n\n")

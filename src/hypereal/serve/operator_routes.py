@@ -1,0 +1,166 @@
+"""What operators and their machines ask: `/healthz`, `/readyz`, `/metrics`."""
+
+import hmac
+import ipaddress
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from hypereal.gateway import BOUNDS_S, Snapshot
+from hypereal.kit import clock
+from hypereal.kit.db import UNREACHABLE, Database
+from hypereal.kit.errors import PermissionDenied
+from hypereal.kit.money import MICRO_PER_CREDIT
+from hypereal.kit.settings import Settings
+from hypereal.serve import migrate
+from hypereal.serve.child import ProcessSpec
+
+SNAPSHOT_AGE_S_MAX = 10.0
+SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024
+
+
+class OperatorRoutes:
+    """The routes, and what they need."""
+
+    def __init__(self, spec: ProcessSpec, settings: Settings, database: Database) -> None:
+        self._run_dir = Path(spec.run_dir)
+        self._database_url = spec.database_url
+        self._workers = settings.server.workers
+        self._metrics_token = settings.server.metrics_token
+        self._database = database
+
+    async def healthz(self, _: Request) -> Response:
+        """GET /healthz: this process answers."""
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(self, _: Request) -> Response:
+        """GET /readyz: 200 when calls can be served, else 503 and what is missing."""
+        try:
+            async with self._database.connection() as connection:
+                await connection.execute("SELECT 1")
+            database = "ok"
+            migrations = "ok" if await migrate.is_current(self._database_url) else "not at the newest revision"
+        except UNREACHABLE:
+            database, migrations = "unreachable", "unknown"
+        alive = len(read_snapshots(self._run_dir))
+        processes = "ok" if alive >= self._workers else f"{alive} of {self._workers} data processes report"
+        checks = {"database": database, "migrations": migrations, "data_processes": processes}
+        ready = all(state == "ok" for state in checks.values())
+        return JSONResponse({"status": "ok" if ready else "not ready", **checks}, 200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics, in Prometheus' text format: from this machine, or with the token of the settings."""
+        if not (_is_loopback(request.headers.get("x-forwarded-for", "")) or self._has_token(request)):
+            raise PermissionDenied("Metrics are for this machine, or for who has server.metrics_token.")
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Collector(read_snapshots(self._run_dir)))
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    def _has_token(self, request: Request) -> bool:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        token = self._metrics_token
+        return (
+            bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), (token or "").encode())
+        )
+
+
+def read_snapshots(run_dir: Path) -> list[Snapshot]:
+    """What the data processes last wrote, without those that write no more."""
+    found = []
+    for path in sorted(run_dir.glob("metrics-*.json")):
+        try:
+            if path.stat().st_size > SNAPSHOT_BYTES_MAX:
+                continue
+            snapshot = msgspec.json.decode(path.read_bytes(), type=Snapshot)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        if clock.utc_now().timestamp() - snapshot.at_unix_s <= SNAPSHOT_AGE_S_MAX:
+            found.append(snapshot)
+    return found
+
+
+class _Collector:
+    """Snapshots as metric families."""
+
+    def __init__(self, snapshots: list[Snapshot]) -> None:
+        self._snapshots = snapshots
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        for name, help_text in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"hypereal_{name}", help_text, labels=["process"])
+            for snapshot in self._snapshots:
+                gauge.add_metric([snapshot.process], getattr(snapshot, name))
+            yield gauge
+        available = GaugeMetricFamily(
+            "hypereal_target_available", "1 while the target's circuit breaker is closed.", labels=["process", "target"]
+        )
+        for snapshot in self._snapshots:
+            for target, is_available in snapshot.targets.items():
+                available.add_metric([snapshot.process, target], int(is_available))
+        yield available
+        yield from _calls(self._snapshots)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: families appear with their first call."""
+        return ()
+
+
+_GAUGES = {
+    "connections": "Open client connections.",
+    "calls_open": "Calls whose answer is not whole yet.",
+    "body_bytes": "Bytes of request bodies held.",
+    "unsettled": "Settled calls that the database does not know yet.",
+}
+_COUNTERS = {
+    "input_tokens": "Input tokens that were not cached.",
+    "cache_read_tokens": "Input tokens read from a cache.",
+    "cache_write_tokens": "Input tokens written to a cache.",
+    "output_tokens": "Output tokens, reasoning included.",
+    "estimated": "Calls whose usage was counted here because the upstream did not say.",
+}
+_CREDITS = {"charged": "Credits charged.", "written_off": "Credits of cost that no wallet met."}
+_LABELS = ["process", "model", "provider"]
+
+
+def _calls(snapshots: list[Snapshot]) -> Iterator[Metric]:
+    calls = CounterMetricFamily("hypereal_calls", "Calls by outcome.", labels=[*_LABELS, "outcome"])
+    counters = {name: CounterMetricFamily(f"hypereal_{name}", text, labels=_LABELS) for name, text in _COUNTERS.items()}
+    money = {
+        name: CounterMetricFamily(f"hypereal_credits_{name}", text, labels=_LABELS) for name, text in _CREDITS.items()
+    }
+    first = HistogramMetricFamily("hypereal_first_byte_seconds", "Time to the upstream's first byte.", labels=_LABELS)
+    whole = HistogramMetricFamily("hypereal_call_seconds", "Time to the last byte.", labels=_LABELS)
+    for snapshot in snapshots:
+        for meter in snapshot.meters:
+            labels = [snapshot.process, meter.model, meter.provider]
+            for outcome, count in meter.calls.items():
+                calls.add_metric([*labels, outcome], count)
+            for name, family in counters.items():
+                family.add_metric(labels, getattr(meter, name))
+            for name, family in money.items():
+                family.add_metric(labels, getattr(meter, name) / MICRO_PER_CREDIT)
+            _add_histogram(first, labels, meter.first_byte_buckets, meter.first_byte_s)
+            _add_histogram(whole, labels, meter.duration_buckets, meter.duration_s)
+    yield from (calls, *counters.values(), *money.values(), first, whole)
+
+
+def _add_histogram(family: HistogramMetricFamily, labels: list[str], buckets: list[int], total_s: float) -> None:
+    so_far = 0
+    cumulative: list[tuple[str, float]] = []
+    for bound, count in zip((*BOUNDS_S, None), buckets, strict=True):
+        so_far += count
+        cumulative.append(("+Inf" if bound is None else str(bound), so_far))
+    family.add_metric(labels, cumulative, total_s)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
