@@ -7,11 +7,11 @@ A batch may be sent any number of times and is applied once, so a lost answer is
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from hypereal.kit.clock import coarse, next_month_start, utc_now
+from hypereal.kit.clock import boottime_s, coarse, next_month_start, utc_now
 from hypereal.kit.errors import HyperealError, InsufficientCredits, Overloaded, SpendingLimitReached
 from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro, credits
@@ -79,6 +79,8 @@ class Books:
         self._in_flight: Batch | None = None
         self._acked = 0
         self._epoch = 0
+        self.live_until_s = 0.0
+        """By `boottime_s`: a process that was stopped or cut off for so long must not spend its leases."""
         self._month = ""
         self._month_ends_s = 0.0
         self.rows_dropped = 0
@@ -96,34 +98,31 @@ class Books:
 
     # -- a hold's life -------------------------------------------------------------------------------------------
 
-    def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None], *, may_lease: bool) -> Ticket:
-        """Reserve AMOUNT, at once if MAY_LEASE and the leases have it. The ticket may be held, refused or pending.
+    def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None]) -> Ticket:
+        """Reserve AMOUNT, at once where the leases have it. The ticket may be held, refused or pending.
 
         At least one micro-credit is held, so that a pool with an open hold is never without a lease.
         """
         if self._is_full:
-            return _refused(Ticket(Hold((), self._epoch), amount, on_ready, is_growth=False), _overloaded())
+            return _refused(Ticket(Hold((), self._epoch), amount, on_ready, False), _overloaded())
         pools = self._pools_of(payer)
-        ticket = Ticket(Hold(pools, self._epoch), Micro(max(1, amount)), on_ready, is_growth=False)
-        if may_lease and self._has_least_balance(pools[0]) and self._is_free(pools, ticket.amount):
-            self._give(ticket)
+        ticket = Ticket(Hold(pools, self._epoch), amount or 1, on_ready, False)
+        if self._has_least_balance(pools[0]):
+            self._give_or_queue(ticket)
         else:
             self._queue(ticket)
         return ticket
 
-    def grow(self, hold: Hold, extra: Micro, on_ready: Callable[[], None], *, may_lease: bool) -> Ticket:
+    def grow(self, hold: Hold, extra: Micro, on_ready: Callable[[], None]) -> Ticket:
         """Add EXTRA to an open hold, as `hold` does."""
         if not hold.is_open:
             raise AlreadySettled
-        ticket = Ticket(hold, extra, on_ready, is_growth=True)
+        ticket = Ticket(hold, extra, on_ready, True)
         if hold.epoch != self._epoch:
             return _refused(ticket, _ended())
         if self._is_full:
             return _refused(ticket, _overloaded())
-        if may_lease and self._is_free(hold.pools, extra):
-            self._give(ticket)
-        else:
-            self._queue(ticket)
+        self._give_or_queue(ticket)
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
@@ -212,6 +211,7 @@ class Books:
         Open holds are worth nothing from now on; what was charged and not acknowledged is written off.
         """
         self._epoch += 1
+        self.live_until_s = 0.0
         self._acked = 0
         if self._in_flight is not None:
             self._lines[:0] = self._in_flight.lines
@@ -269,9 +269,12 @@ class Books:
     def _has_least_balance(self, wallet: Pool) -> bool:
         return wallet.balance is not None and wallet.balance - wallet.charged >= self._balance_min
 
-    def _is_free(self, pools: Sequence[Pool], amount: int) -> bool:
-        """Whether the leases hold AMOUNT that nobody waits for."""
-        return all(pool.free >= amount and not pool.wanted and pool.is_limit_sent for pool in pools)
+    def _give_or_queue(self, ticket: Ticket) -> None:
+        """Give where the leases have the amount, nobody waits for it, and they are surely ours."""
+        for pool in ticket.hold.pools:
+            if pool.free < ticket.amount or pool.wanted or not pool.is_limit_sent:
+                return self._queue(ticket)
+        return self._give(ticket) if boottime_s() < self.live_until_s else self._queue(ticket)
 
     def _give(self, ticket: Ticket) -> None:
         for pool in ticket.hold.pools:
@@ -314,7 +317,7 @@ class Books:
         elif not ticket.is_growth and not self._has_least_balance(hold.pools[0]):
             error = self._below_least_balance(hold.pools[0])
         else:
-            lacking = next((pool for pool in hold.pools if pool.free < ticket.amount), None)
+            lacking = _lacking(ticket)
             if lacking is not None and not lacking.is_short:
                 for pool in hold.pools:
                     self._dirty[pool] = None
@@ -335,7 +338,9 @@ class Books:
     def _close(self, hold: Hold, cost: int) -> Micro:
         """End HOLD; returns what of COST it and the free credit of its pools could pay."""
         held = hold.amount if hold.epoch == self._epoch else 0
-        charged = min(cost, held + min(pool.free for pool in hold.pools))
+        charged = cost
+        for pool in hold.pools:
+            charged = min(charged, held + pool.free)
         hold.is_open = False
         for pool in hold.pools:
             pool.free += held - charged
@@ -350,6 +355,13 @@ class Books:
             self._dirty[pool] = None
         elif not pool.leased and pool not in self._dirty:
             self._pools.pop(pool.id, None)
+
+
+def _lacking(ticket: Ticket) -> Pool | None:
+    for pool in ticket.hold.pools:
+        if pool.free < ticket.amount:
+            return pool
+    return None
 
 
 def _refused(ticket: Ticket, error: HyperealError) -> Ticket:

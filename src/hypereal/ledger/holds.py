@@ -84,32 +84,26 @@ class TicketState(enum.Enum):
     CANCELLED = enum.auto()
 
 
-class Hold:
+class Hold(msgspec.Struct, eq=False):
     """Credit reserved for one call, from every pool that applies. Settled exactly once."""
 
-    __slots__ = ("amount", "epoch", "is_open", "pools")
-
-    def __init__(self, pools: tuple[Pool, ...], epoch: int) -> None:
-        self.pools = pools
-        self.epoch = epoch
-        self.amount = 0
-        self.is_open = True
+    pools: tuple[Pool, ...]
+    epoch: int
+    amount: int = 0
+    is_open: bool = True
 
 
-class Ticket:
+class Ticket(msgspec.Struct, eq=False):
     """A question for credit. While `is_pending`, `on_ready` will be called once, unless it is cancelled first."""
 
-    __slots__ = ("amount", "error", "hold", "is_growth", "on_ready", "since_s", "state")
-
-    def __init__(self, hold: Hold, amount: Micro, on_ready: Callable[[], None], *, is_growth: bool) -> None:
-        self.hold = hold
-        self.amount = amount
-        self.on_ready = on_ready
-        self.is_growth = is_growth
-        """More for a hold that is open: the least balance was asked for when it began."""
-        self.since_s = 0.0
-        self.state = TicketState.PENDING
-        self.error: HyperealError | None = None
+    hold: Hold
+    amount: int
+    on_ready: Callable[[], None]
+    is_growth: bool
+    """More for a hold that is open: the least balance was asked for when it began."""
+    since_s: float = 0.0
+    state: TicketState = TicketState.PENDING
+    error: HyperealError | None = None
 
     @property
     def is_pending(self) -> bool:

@@ -44,7 +44,6 @@ class Ledger:
         self._instance_id = instance_id
         self._books = Books(balance_min)
         self._process_id: ProcessId | None = None
-        self._live_until_s = 0.0
         self._sent_s = 0.0
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._flush_statement: PreparedStatement[asyncpg.Record] | None = None
@@ -63,7 +62,7 @@ class Ledger:
         Where the ticket is pending, ON_READY is called once when it is decided, never from inside this call; it waits
         5 s at most. Then `ticket.take()` gives the hold or raises. Else `take` can be called at once.
         """
-        ticket = self._books.hold(payer, amount, on_ready, may_lease=self._is_live)
+        ticket = self._books.hold(payer, amount, on_ready)
         if ticket.is_pending:
             self._wake.set()
         return ticket
@@ -73,7 +72,7 @@ class Ledger:
 
         Refused, the hold stays as it was. Raises AlreadySettled.
         """
-        ticket = self._books.grow(hold, extra, on_ready, may_lease=self._is_live)
+        ticket = self._books.grow(hold, extra, on_ready)
         if ticket.is_pending:
             self._wake.set()
         return ticket
@@ -129,11 +128,6 @@ class Ledger:
             self._ticker.cancel()
         self._disconnect()
 
-    @property
-    def _is_live(self) -> bool:
-        """Whether the leases are surely ours. A process that was stopped or cut off must not spend them."""
-        return boottime_s() < self._live_until_s
-
     def _wake_later(self) -> None:
         if not self._is_timer_set:
             self._is_timer_set = True
@@ -173,7 +167,7 @@ class Ledger:
         batch = self._books.batch()
         self._sent_s = boottime_s()
         answers = await statement.fetch(*_arguments(process_id, batch), timeout=FLUSH_S_MAX)
-        self._live_until_s = self._sent_s + LIVE_S
+        self._books.live_until_s = self._sent_s + LIVE_S
         self._announce(self._books.applied([Standing(*answer) for answer in answers]))
         if self._books.has_waiting or self._is_closing:
             self._wake.set()
@@ -217,7 +211,6 @@ class Ledger:
 
     def _begin_anew(self) -> None:
         self._process_id = None
-        self._live_until_s = 0.0
         self._books.fenced()
 
     def _disconnect(self) -> None:
