@@ -1,0 +1,45 @@
+# Hypereal. `make run` starts it, `make test` tests it, `make help` lists the rest.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+SOURCES := src tests benchmarks
+
+.PHONY: help setup run test check golden bench lock dist clean
+
+help:  ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.run  ## the virtual environment with everything that `make run` needs
+
+run: .venv/.run  ## set up, then serve http://127.0.0.1:8787
+	@exec .venv/bin/hypereal serve
+
+test: .venv/.test  ## unit, contract, golden and end-to-end tests
+	@exec $(PY) -m pytest
+
+check: .venv/.test  ## format, lint, types, layers, structure
+	@$(PY) -m ruff format --check $(SOURCES)
+	@$(PY) -m ruff check $(SOURCES)
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+	@$(PY) -m pytest tests/structure
+
+golden: .venv/.test  ## write tests/golden anew from what the code answers; read the diff
+	@$(PY) -m pytest tests/golden --write-golden
+
+bench: .venv/.test  ## CPU per call beside nginx, in one run (needs gcc, nginx and wrk)
+	@exec $(PY) benchmarks/bench.py $(BENCH)
+
+lock: .venv/.test  ## resolve the dependencies anew into locks/
+	@sh scripts/lock.sh
+
+dist: .venv/.test  ## the wheel and the source archive, in dist/
+	@$(PY) -m hatchling build
+
+clean:  ## remove the virtual environment and what tools left behind
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/.run: locks/uv.txt locks/run.txt locks/local.txt pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh run
+
+.venv/.test: .venv/.run locks/test.txt
+	@sh scripts/setup.sh test
