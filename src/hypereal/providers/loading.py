@@ -66,7 +66,7 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Absent: as each dialect has it. 'none': no key is needed, but one that is given is sent."""
     headers: Annotated[dict[str, Any], msgspec.Meta(max_length=HEADERS_MAX)] = {}
     timeout_s: Decimal = Decimal(TIMEOUT_S)
-    usage: str = "openai"
+    usage: str = "openai_compatible"
 
 
 def load(
