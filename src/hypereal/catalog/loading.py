@@ -162,7 +162,7 @@ def _merged(under: Table, over: Table) -> dict[str, Any]:
 def _keys(table: Table, source: str) -> dict[str, str]:
     """SOURCE for every key of TABLE, those of its price one by one: 'price.input'."""
     price = table.get("price")
-    inner = (f"price.{key}" for key in price) if isinstance(price, Mapping) else ()
+    inner = (f"price.{key}" for key in price if key != "assumed") if isinstance(price, Mapping) else ()
     return dict.fromkeys([*table, *inner], source)
 
 

@@ -90,7 +90,10 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def model_of(
     model_id: str, table: Mapping[str, Any], *, sources: Mapping[str, str], providers: Mapping[str, Collection[Dialect]]
 ) -> Model:
-    """The Model of one merged TABLE; targets may name only PROVIDERS, and the dialects of these. Raises ValueError that names the key."""
+    """The Model of one merged TABLE; targets may name only PROVIDERS, and the dialects of these.
+
+    Raises ValueError that names the key.
+    """
     try:
         read = msgspec.convert(table, ModelTable)
     except msgspec.ValidationError as error:
@@ -158,33 +161,45 @@ def _price(table: PriceTable, ratio: CacheRatio, assumed: set[str]) -> Price | N
         return None
     if table.assumed:
         assumed.add("price")
-    given = {"cache_read": table.cache_read, "cache_write": table.cache_write, "cache_write_1h": table.cache_write_1h}
-    assumed.update(f"price.{name}" for name, amount in given.items() if amount is None)
-    dollars = {
-        "input": table.input,
-        "output": table.output,
-        "cache_read": _first(table.cache_read, table.input * ratio.read),
-        "cache_write": _first(table.cache_write, table.input * ratio.write),
-        "cache_write_1h": _first(table.cache_write_1h, table.input * ratio.write_1h),
-    }
-    rates = {name: _rate(name, amount, table.free) for name, amount in dollars.items()}
-    web_search = _exact("web_search", table.web_search, MICRO_PER_DOLLAR, table.free)
+    dollars = _dollars(table, table.input, table.output, ratio)
+    assumed.update(f"price.{name}" for name in dollars if getattr(table, name) is None)
+    rates = {name: _rate(f"price.{name}", amount, table.free) for name, amount in dollars.items()}
+    web_search = Micro(_exact("price.web_search", table.web_search, MICRO_PER_DOLLAR, table.free))
     tiers = tuple(_tier(tier, dollars, table.free) for tier in table.long_context)
-    previous: Rates = Rates(**rates)
-    for index, tier in enumerate(tiers):
-        if index and tier.above_tokens <= tiers[index - 1].above_tokens:
-            raise ValueError("price.long_context: above_tokens must grow")
-        if any(getattr(tier, name) < getattr(previous, name) for name in Rates.__struct_fields__):
-            raise ValueError("price.long_context: a longer context may not cost less")
-        previous = tier
+    _check_tiers(Rates(**rates), tiers)
     facts = repr((rates, web_search, tiers)).encode()
     version = hashlib.sha256(facts).hexdigest()[:12]
-    return Price(version=version, web_search=Micro(web_search), long_context=tiers, **rates)
+    return Price(version=version, web_search=web_search, long_context=tiers, **rates)
+
+
+def _dollars(table: PriceTable, base: Decimal, output: Decimal, ratio: CacheRatio) -> dict[str, Decimal]:
+    """$ per million tokens of each kind. Factors are checked first: a product of absurd ones is no number."""
+    _check_amount("price.input", base, table.free)
+    dollars = {"input": base, "output": output}
+    for kind in CacheRatio.__struct_fields__:
+        given, times = getattr(table, f"cache_{kind}"), getattr(ratio, kind)
+        _check_amount(f"cache_ratio.{kind}", times, table.free)
+        dollars[f"cache_{kind}"] = base * times if given is None else given
+    return dollars
+
+
+def _check_tiers(rates: Rates, tiers: tuple[LongContext, ...]) -> None:
+    above_tokens = 0
+    for tier in tiers:
+        if tier.above_tokens <= above_tokens:
+            raise ValueError("price.long_context: above_tokens must grow")
+        if any(getattr(tier, name) < getattr(rates, name) for name in Rates.__struct_fields__):
+            raise ValueError("price.long_context: a longer context may not cost less")
+        rates, above_tokens = tier, tier.above_tokens
 
 
 def _tier(tier: LongContextTable, dollars: Mapping[str, Decimal], is_free: bool) -> LongContext:
+    _check_amount("price.long_context.input_times", tier.input_times, False)
+    _check_amount("price.long_context.output_times", tier.output_times, False)
     rates = {
-        name: _rate("long_context", amount * (tier.output_times if name == "output" else tier.input_times), is_free)
+        name: _rate(
+            "price.long_context", amount * (tier.output_times if name == "output" else tier.input_times), is_free
+        )
         for name, amount in dollars.items()
     }
     return LongContext(above_tokens=tier.above_tokens, **rates)
@@ -198,16 +213,12 @@ def _media_price(table: MediaPriceTable, assumed: set[str]) -> MediaPrice:
     return MediaPrice(per=table.per, tiers=exact)
 
 
-def _first(given: Decimal | None, otherwise: Decimal) -> Decimal:
-    return otherwise if given is None else given
-
-
 def _rate(name: str, dollars: Decimal, is_free: bool) -> Rate:
     _check_amount(name, dollars, is_free)
     try:
         return rate_from_dollars(dollars)
     except ValueError as error:
-        raise ValueError(f"price.{name}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _exact(name: str, amount: Decimal, factor: int, is_free: bool) -> int:

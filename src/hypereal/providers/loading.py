@@ -66,7 +66,7 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Absent: as each dialect has it. 'none': no key is needed, but one that is given is sent."""
     headers: Annotated[dict[str, Any], msgspec.Meta(max_length=HEADERS_MAX)] = {}
     timeout_s: Decimal = Decimal(TIMEOUT_S)
-    usage: str = "openai"
+    usage: str = "openai_compatible"
 
 
 def load(
@@ -112,7 +112,7 @@ def _provider(
         table = msgspec.convert({**built_in, **from_environment, **(override or {})}, ProviderTable)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
-    if not 0 < table.timeout_s <= TIMEOUT_S_MAX:
+    if not table.timeout_s.is_finite() or not 0 < table.timeout_s <= TIMEOUT_S_MAX:
         raise ValueError(f"timeout_s: more than 0, at most {TIMEOUT_S_MAX}")
     secret = {"env": f"{variables}_API_KEY"} if table.api_key is None else table.api_key
     api_key = resolve_secret(secret, name=f"providers.{name}.api_key", environ=environ) or None
