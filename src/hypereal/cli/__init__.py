@@ -1,5 +1,5 @@
-"""Operator commands."""
+"""The `hypereal` command. Start reading at `app.py`."""
 
+from hypereal.cli.app import main
 
-def main() -> None:
-    """Run the command line."""
+__all__ = ["main"]

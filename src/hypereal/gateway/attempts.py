@@ -17,7 +17,7 @@ from hypereal.kit.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
-from hypereal.net import Upstream, UpstreamLost
+from hypereal.net import UpstreamLost
 from hypereal.wire import Request, upstream_error
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ async def _ask(call: Call, way: Way, request: Request, action: Action) -> None:
     call.silence_s_max = way.target.provider.timeout_s
     is_new = False
     while True:
-        upstream: Upstream = (None if is_new else pool.take()) or await call.aside(pool.connect())
+        upstream = None if is_new else pool.take()
+        if upstream is None:
+            upstream = await call.aside(pool.connect())
         call.upstream = upstream
         upstream.send(call, head, body)
         try:

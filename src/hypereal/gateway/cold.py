@@ -40,7 +40,9 @@ SILENCE_S_MAX = 700.0
 async def relay_cold(call: Call, plane: "Plane") -> None:
     """The life of a call that the control process serves."""
     try:
-        upstream: Upstream = plane.control.take() or await call.aside(plane.control.connect())
+        upstream = plane.control.take()
+        if upstream is None:
+            upstream = await call.aside(plane.control.connect())
         call.upstream = upstream
         call.silence_s_max = SILENCE_S_MAX
         upstream.send_streaming(call, _head(call), has_answer_body=call.head.method != b"HEAD")

@@ -26,9 +26,9 @@ class Meter(msgspec.Struct):
     charged: int = 0
     written_off: int = 0
     estimated: int = 0
-    first_byte_buckets: list[int] = [0] * (len(BOUNDS_S) + 1)
+    first_byte_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     first_byte_s: float = 0.0
-    duration_buckets: list[int] = [0] * (len(BOUNDS_S) + 1)
+    duration_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     duration_s: float = 0.0
 
     def count(self, outcome: str, first_byte_s: float, duration_s: float) -> None:

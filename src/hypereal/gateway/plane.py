@@ -58,14 +58,17 @@ class Plane:
 
     async def authenticate(self, call: Call) -> Principal:
         """Who calls. Raises AuthenticationFailed, or Overloaded where the database is needed and away."""
-        credential = call.facts.credential
-        return self.keys.get(credential) or await call.aside(self.keys.fetch(credential))
+        principal = self.keys.get(call.facts.credential)
+        if principal is None:
+            principal = await call.aside(self.keys.fetch(call.facts.credential))
+        return principal
 
     async def admit(self, call: Call, principal: Principal) -> Quota:
         """Count the call against its owner's rate. Raises RateLimited, Overloaded."""
-        per_minute = principal.requests_per_minute or self.requests_per_minute
-        quota = self.limiter.admit(principal.owner_id, per_minute)
-        return quota or await call.aside(self.limiter.fetch(principal.owner_id, per_minute))
+        quota = self.limiter.admit(principal.owner_id, self.requests_per_minute)
+        if quota is None:
+            quota = await call.aside(self.limiter.fetch(principal.owner_id, self.requests_per_minute))
+        return quota
 
     def started_at(self, monotonic_s: float) -> float:
         """A reading of the monotonic clock as Unix time."""

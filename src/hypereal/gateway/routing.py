@@ -6,35 +6,29 @@ Built from catalog and providers at the start and whenever they change; calls in
 import ssl
 from collections.abc import Mapping
 
-from hypereal.catalog import Model, TargetSpec
+from hypereal.catalog import ROUTES, Model, TargetSpec
 from hypereal.gateway.facts import Action
 from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
 from hypereal.net import Address, Pool
-from hypereal.providers import Provider, UpstreamRequest, request_for
+from hypereal.providers import LOCAL, Provider, UpstreamRequest, request_for
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge
 
-LOCAL = "local"
 FAILURES_MAX = 5
 OPEN_S = 10.0
-ROUTES = {
-    Dialect.OPENAI_CHAT: "/v1/chat/completions",
-    Dialect.OPENAI_RESPONSES: "/v1/responses",
-    Dialect.ANTHROPIC_MESSAGES: "/v1/messages",
-    Dialect.GEMINI: "/v1/gemini",
-}
 
 
 class Target:
     """One model at one provider, and how it fares."""
 
-    __slots__ = ("_failures", "_open_until_s", "labels", "model", "name", "provider")
+    __slots__ = ("_failures", "_open_until_s", "dialects", "labels", "model", "name", "provider")
 
-    def __init__(self, provider: Provider, model: str, catalog_id: str) -> None:
+    def __init__(self, provider: Provider, spec: TargetSpec, catalog_id: str) -> None:
         self.provider = provider
-        self.model = model
-        self.name = f"{provider.name}:{model}"
+        self.model = spec.model
+        self.name = f"{provider.name}:{spec.model}"
+        self.dialects = frozenset(provider.base_urls) & (spec.dialects or frozenset(Dialect))
         self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n".encode()
         self._failures = 0
         self._open_until_s = 0.0
@@ -147,13 +141,12 @@ class Routing:
     def _find(self, model: Model, dialect: Dialect) -> tuple[Way, ...]:
         native, bridged = [], []
         for target in self._targets_of(model):
-            spoken = target.provider.base_urls.keys()
-            if dialect in spoken:
+            if dialect in target.dialects:
                 native.append(Way(target, dialect, None, self._pools))
                 continue
             for other in Dialect:
                 bridge = BRIDGES.get((dialect, other))
-                if bridge is not None and other in spoken:
+                if bridge is not None and other in target.dialects:
                     bridged.append(Way(target, other, bridge, self._pools))
                     break
         return (*native, *bridged)
@@ -164,7 +157,7 @@ class Routing:
         if targets is None:
             usable = [spec for spec in model.targets if self._is_usable(spec)]
             chain = usable or [TargetSpec(provider=LOCAL, model=model.id)]
-            targets = tuple(Target(self._providers[spec.provider], spec.model, model.id) for spec in chain)
+            targets = tuple(Target(self._providers[spec.provider], spec, model.id) for spec in chain)
             self._targets[model.id] = targets
         return targets
 

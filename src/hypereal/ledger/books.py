@@ -92,6 +92,11 @@ class Books:
         return bool(self._in_flight or self._dirty or self._lines)
 
     @property
+    def lines_waiting(self) -> int:
+        """Usage rows that the database does not have yet."""
+        return len(self._lines) + (len(self._in_flight.lines) if self._in_flight is not None else 0)
+
+    @property
     def has_waiting(self) -> bool:
         """Whether somebody waits for credit that the batch in flight does not ask for."""
         return bool(self._waiting)

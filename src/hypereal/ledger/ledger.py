@@ -100,6 +100,11 @@ class Ledger:
         self._books.record(row)
         self._wake_later()
 
+    @property
+    def unsettled(self) -> int:
+        """Usage rows that the database does not have yet."""
+        return self._books.lines_waiting
+
     # -- the life of the process ---------------------------------------------------------------------------------
 
     async def open(self) -> None:
@@ -166,7 +171,7 @@ class Ledger:
         statement, process_id = await self._connected()
         batch = self._books.batch()
         self._sent_s = boottime_s()
-        answers = await statement.fetch(*_arguments(process_id, batch), timeout=FLUSH_S_MAX)
+        answers = await statement.fetch(*arguments(process_id, batch), timeout=FLUSH_S_MAX)
         self._books.live_until_s = self._sent_s + LIVE_S
         self._announce(self._books.applied([Standing(*answer) for answer in answers]))
         if self._books.has_waiting or self._is_closing:
@@ -219,7 +224,7 @@ class Ledger:
         self._connection = self._flush_statement = None
 
 
-def _arguments(process_id: ProcessId, batch: Batch) -> tuple[object, ...]:
+def arguments(process_id: ProcessId, batch: Batch) -> tuple[object, ...]:
     """The parameters of `store.FLUSH`."""
     return (
         process_id,

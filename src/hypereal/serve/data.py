@@ -54,9 +54,9 @@ class DataProcess:
         ledger = self._make_ledger(self._spec.database_url, instance_id=self._spec.instance_id, balance_min=minimum)
         await ledger.open()
         control = Pool(Address(path=self._spec.control_socket))
-        plane = self._plane = Plane(
-            KeyCache(self._database, self._feed), RateLimiter(self._database), ledger, Pools(client_context()), control
-        )
+        keys = KeyCache(self._database, self._feed)
+        limiter = RateLimiter(self._database, processes=self._settings.server.workers)
+        plane = self._plane = Plane(keys, limiter, ledger, Pools(client_context()), control)
         self._configure()
         self._feed.start()
         listener = socket.socket(fileno=self._spec.listen_fd)
