@@ -110,14 +110,15 @@ def _check(call: Call, way: Way) -> None:
     status = upstream.head.status
     said = upstream.first if upstream.head.is_sse else upstream.whole()
     if status == 200:
+        if not upstream.head.is_sse and way.wire.usage_of_answer(said, way.profile) is not None:
+            return  # what was counted was answered
         inside = way.wire.error_in(said)
         if inside is None:
             return
         status = inside.status
-        message = inside.message
     else:
         inside = upstream_error(status, said)
-        message = inside.message
+    message = inside.message
     if status in CALLERS_FAULT:
         message = message or "the upstream refused the request"
         if status == 413:

@@ -10,7 +10,8 @@ from hypereal.gateway.answers import elapsed_ms
 from hypereal.gateway.call import Call
 from hypereal.gateway.metrics import Meter
 from hypereal.gateway.routing import Way
-from hypereal.kit.errors import HyperealError
+from hypereal.kit.errors import HyperealError, InsufficientCredits
+from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 from hypereal.ledger import Hold, Settlement, UsageRow
 from hypereal.limits import Quota
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 OUTPUT_TOKENS_DEFAULT = 4096
 """Held where the caller names no limit; grown in steps of as much as the stream goes on."""
+IMAGES_LIKELY_BYTES = 1024 * 1024
+"""From here on a body is searched for images before the hold; below, only where the hold is refused."""
 GROW_AT_PERCENT = 80
 BYTES_PER_TOKEN = 4
 STATUS_CLIENT_GONE = 499
@@ -75,21 +78,31 @@ class Bill:
         assert self.principal is not None and model.price is not None
         surcharge = surcharges(request.dialect, request.fields)
         price = self._price = surcharged(model.price, surcharge.rate_percent)
-        inputs = request.size_bytes
-        if inputs > model.context_tokens_max or inputs > BYTES_PER_TOKEN * OUTPUT_TOKENS_DEFAULT:
-            inputs = min(DIALECTS[request.dialect].input_tokens_max(request), model.context_tokens_max)
         outputs = min(request.output_tokens_max or OUTPUT_TOKENS_DEFAULT, model.output_tokens_max) * request.choices
         self._output_tokens_held = outputs
-        amount = worst_case(price, inputs, outputs, surcharge.web_searches_max)
+        searches = surcharge.web_searches_max
+        inputs = request.size_bytes
+        if inputs <= IMAGES_LIKELY_BYTES:
+            try:
+                amount = worst_case(price, min(inputs, model.context_tokens_max), outputs, searches)
+                self._hold = await self._ask(self.principal, amount)
+                return
+            except InsufficientCredits:
+                pass  # a token is a byte at most, but an image has far fewer tokens than bytes: look closer
+        exact = min(DIALECTS[request.dialect].input_tokens_max(request), model.context_tokens_max)
+        self._hold = await self._ask(self.principal, worst_case(price, exact, outputs, searches))
+
+    async def _ask(self, principal: Principal, amount: Micro) -> Hold:
+        """Hold AMOUNT, waiting for the database where this process has not leased enough."""
         call = self._call
-        ticket = self._plane.ledger.hold(self.principal, amount, call.wake)
+        ticket = self._plane.ledger.hold(principal, amount, call.wake)
         if ticket.is_pending:
             try:
                 await call.wait()
             except BaseException:
                 self._plane.ledger.cancel(ticket)
                 raise
-        self._hold = ticket.take()
+        return ticket.take()
 
     def grow_with_stream(self) -> None:
         """Once a second: a stream that nears what is held for its output gets more, or is ended in-band."""

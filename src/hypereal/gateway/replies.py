@@ -10,6 +10,7 @@ from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
 from hypereal.kit.usage import Usage
 from hypereal.net import LAST_CHUNK, Upstream, chunk
+from hypereal.providers import LOCAL
 from hypereal.wire import DIALECTS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def _relay(call: Call, bill: "Bill", way: Way) -> None:
     upstream, connection = call.upstream, call.connection
     assert upstream is not None and bill.request is not None
     dialect = DIALECTS[bill.request.dialect]
-    head = b"" if call.is_started else stream_head(call, bill, way)
+    head = b"" if call.is_started else stream_head(call, bill, way, upstream)
     call.is_started = True
     call.on_sweep = bill.grow_with_stream
     call.on_silence = lambda: connection.transport.write(chunk(dialect.heartbeat(upstream.last_events())))
@@ -59,16 +60,16 @@ async def _relay(call: Call, bill: "Bill", way: Way) -> None:
     connection.transport.write(LAST_CHUNK)
 
 
-def stream_head(call: Call, bill: "Bill", way: Way) -> bytes:
+def stream_head(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bytes:
     """The head of a stream. Its cost is not known yet, so no field says it."""
-    extra = way.target.labels + _local_line(call.upstream)
+    extra = way.target.labels + _local_line(way, upstream)
     return answers.head(call, 200, answers.EVENTS, None, quota=bill.quota, extra=extra)
 
 
 def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: bytes) -> None:
     """Settle, then answer with BODY, an answer in the upstream's dialect, as the caller wants it."""
-    request, transport = bill.request, call.connection.transport
-    assert request is not None
+    request, upstream, transport = bill.request, call.upstream, call.connection.transport
+    assert request is not None and upstream is not None
     settlement = bill.settle(usage, status=200)
     if way.bridge is not None:
         body = way.bridge.answer(body)
@@ -81,7 +82,7 @@ def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: 
         transport.write(chunk(body) + LAST_CHUNK)
         return
     call.is_started = True
-    extra = way.target.labels + _local_line(call.upstream) + answers.cost_line(settlement.charged)
+    extra = way.target.labels + _local_line(way, upstream) + answers.cost_line(settlement.charged)
     transport.write(answers.head(call, 200, content_type, len(body), quota=bill.quota, extra=extra) + body)
 
 
@@ -97,9 +98,9 @@ def _wants_array(call: Call) -> bool:
     return route is not None and route.stream is True and b"alt=sse" not in call.head.query
 
 
-def _local_line(upstream: Upstream | None) -> bytes:
+def _local_line(way: Way, upstream: Upstream) -> bytes:
     """The local model says when it had to cut a prompt; nobody else may write such a field."""
-    if upstream is None or upstream.head is None:
+    if way.target.provider.name != LOCAL or upstream.head is None:
         return b""
     value = upstream.head.get(LOCAL_TRUNCATED)
     return b"%s: true\r\n" % LOCAL_TRUNCATED if value == b"true" else b""

@@ -2,7 +2,7 @@
 
 from hypereal.gateway.routing import Way
 from hypereal.net import Rewriter
-from hypereal.wire import BridgedStream, FinishMerger, Request, may_finish
+from hypereal.wire import BridgedStream, FinishMerger, Request, finish_at
 
 
 def rewriter_for(request: Request, way: Way) -> Rewriter | None:
@@ -40,13 +40,19 @@ class _FinishRewriter:
         self._merger = FinishMerger()
 
     def wants(self, data: bytes) -> bool:
-        return may_finish(data)
+        return finish_at(data) >= 0
 
     def feed(self, events: bytes) -> bytes:
-        if not self.is_active and not may_finish(events):
-            return events
-        self.is_active = True
-        return self._merger.feed(events)
+        before = b""
+        if not self.is_active:
+            at = finish_at(events)
+            if at < 0:
+                return events
+            self.is_active = True
+            start = events.rfind(b"\n\n", 0, at) + 2
+            if start > 1:
+                before, events = events[:start], events[start:]
+        return before + self._merger.feed(events)
 
     def end(self) -> bytes:
         return self._merger.end()

@@ -9,7 +9,7 @@ from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
 from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
-from hypereal.wire.chat_finish import FinishMerger, may_finish
+from hypereal.wire.chat_finish import FinishMerger, finish_at
 from hypereal.wire.dialect import WireDialect
 from hypereal.wire.gemini import Gemini
 from hypereal.wire.models_list import (
@@ -59,9 +59,9 @@ __all__ = [
     "WireDialect",
     "anthropic_list",
     "anthropic_model",
+    "finish_at",
     "gemini_list",
     "gemini_model",
-    "may_finish",
     "openai_list",
     "openai_model",
     "read_by_shape",

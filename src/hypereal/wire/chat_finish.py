@@ -16,12 +16,13 @@ _NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
 _choices = msgspec.json.Decoder(list[members.Fields])
 
 
-def may_finish(read: bytes) -> bool:
-    """Whether READ, whole events of a stream, may hold a finish chunk: cheap, and never falsely no.
+def finish_at(read: bytes) -> int:
+    """Where in READ, whole events of a stream, a finish chunk may be; -1: nowhere.
 
     A reason set on a line of its own would be missed; no vendor prints chunks so.
     """
-    return any(read.rfind(needle) >= 0 for needle in _NEEDLES)  # `rfind` takes half the time of `in` here
+    at = read.find(_NEEDLES[0])
+    return at if at >= 0 else read.find(_NEEDLES[1])
 
 
 class FinishMerger:
