@@ -14,13 +14,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from tests.support import processes
 
 from hypereal.kit.settings import Settings
 from hypereal.serve import folders, locks
 from hypereal.serve.faults import CannotServe
 from hypereal.serve.postgres import EmbeddedPostgres, binaries, check_external, cluster, external, reach_database
 from hypereal.serve.postgres import postmaster as files
-from tests.support import processes
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="says what root does; run as root")
 
@@ -88,6 +88,13 @@ def start_elsewhere(folder: Path) -> subprocess.Popen[str]:
     return other
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
 async def test_rows_outlive_a_stop_and_a_start(folder: Path) -> None:
     first = EmbeddedPostgres(folder)
     url = await first.start()
@@ -151,7 +158,7 @@ def test_programs_are_copied_beside_the_data_where_their_user_cannot_read_them(f
 @as_root
 async def test_data_of_root_is_refused_with_a_way_out(folder: Path) -> None:
     (folder / "postgres").mkdir()
-    with pytest.raises(CannotServe, match="belongs to root.*chown"):
+    with pytest.raises(CannotServe, match=r"belongs to root.*chown"):
         await EmbeddedPostgres(folder).start()
 
 
@@ -202,7 +209,7 @@ async def test_data_of_another_major_version_is_refused(folder: Path) -> None:
     await postgres.start()
     await postgres.stop()
     (folder / "postgres" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(CannotServe, match="PostgreSQL 17.*hypereal backup FILE.*hypereal restore FILE"):
+    with pytest.raises(CannotServe, match=r"PostgreSQL 17.*hypereal backup FILE.*hypereal restore FILE"):
         await EmbeddedPostgres(folder).start()
 
 
@@ -248,8 +255,7 @@ async def test_a_deep_data_folder_gets_short_sockets(folder: Path) -> None:
 
 async def test_a_server_that_outlived_its_supervisor_is_attached_to(folder: Path) -> None:
     other = start_elsewhere(folder)
-    other.kill()
-    other.communicate()
+    end(other)
     postgres = EmbeddedPostgres(folder)
     url = await postgres.start()
     assert await ask(url, "SELECT 1") == 1
@@ -276,8 +282,7 @@ def zombie(folder: Path) -> Iterator[subprocess.Popen[str]]:
     processes.wait_until(lambda: locks.is_free(folder / "lock"), "the server's processes end")
     assert "zombie" in files.describe(found.pid)
     yield parent
-    parent.kill()
-    parent.communicate()
+    end(parent)
     with suppress(ChildProcessError):
         os.waitpid(found.pid, 0)
 
@@ -299,8 +304,7 @@ async def test_a_zombie_is_waited_for_and_reaped_where_it_is_ours(
     starting = asyncio.create_task(postgres.start())
     done, _ = await asyncio.wait({starting}, timeout=1)
     assert not done, "it started over a postmaster that still stands"
-    zombie.kill()
-    zombie.communicate()
+    end(zombie)
     assert await ask(await starting, "SELECT 1") == 1
     await postgres.stop()
 
@@ -330,7 +334,7 @@ async def test_each_crash_waits_longer_and_the_fifth_is_the_last(folder: Path) -
         os.kill(crashed, signal.SIGKILL)
         if crash < 4:
             async with asyncio.timeout(processes.WAIT_S_MAX):
-                while postgres.pid == crashed or not await answers(postgres.url):
+                while postgres.pid == crashed or not await answers(postgres.url):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
     await asyncio.wait_for(keeping, processes.WAIT_S_MAX)
     assert delays == [1, 2, 4, 8]
@@ -372,7 +376,7 @@ async def test_the_operators_own_server_is_only_checked(
 ) -> None:
     async with reach_database(settings_of(tmp_path, postgres.url), "keys list") as url:
         assert url == postgres.url
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
     with pytest.raises(CannotServe, match="does not let us in"):
         await check_external(postgres.url + "/nowhere")
     monkeypatch.setattr(external, "MAJOR_MIN", 99)
