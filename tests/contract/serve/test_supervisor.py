@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import processes
+from tests.support.local_model import needs_local_model
 from tests.support.supervised import Supervised, lives
 
 from hypereal.serve.postgres import postmaster
@@ -99,7 +100,6 @@ def test_a_killed_supervisor_leaves_postgres_and_the_next_one_takes_it(data_dir:
 
 
 def test_a_crashed_data_process_is_closed_and_comes_back(running: Supervised) -> None:
-    assert running.wait_for("close_dead") == "[]"
     before = running.children
     os.kill(before["data-0"], signal.SIGKILL)
     assert running.wait_for("close_dead") == f"[{before['data-1']}]"
@@ -160,3 +160,27 @@ def test_with_the_operators_database_none_is_started(running: Supervised, data_d
         assert other.end()[0] == 0
         assert not (folder / "postgres").exists()
     assert running.postgres_runs()
+
+
+@needs_local_model
+def test_the_local_model_starts_on_the_first_call_and_again_after_a_crash(running: Supervised) -> None:
+    others = children_of(running.process.pid)
+    assert say_hi(running) == 200
+    [local] = children_of(running.process.pid) - others
+    os.kill(local, signal.SIGKILL)
+    processes.wait_until(lambda: local not in children_of(running.process.pid), "the local model is gone")
+    assert say_hi(running) == 200
+
+
+def say_hi(running: Supervised) -> int:
+    """The status of a short call to the local model."""
+    transport = httpx2.HTTPTransport(uds=str(running.data_dir / "run" / "local.sock"))
+    call = {"messages": [{"role": "user", "content": "Say hi"}], "max_tokens": 3}
+    with httpx2.Client(transport=transport, base_url="http://local", timeout=60) as client:
+        return client.post("/v1/chat/completions", json=call).status_code
+
+
+def children_of(pid: int) -> set[int]:
+    return {
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    }
