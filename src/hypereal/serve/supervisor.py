@@ -100,6 +100,8 @@ class Supervisor:
         self._others: list[ChildProcess] = []
         """The control process, then the local model."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._postgres_tasks: set[asyncio.Task[None]] = set()
+        """Apart, because PostgreSQL is kept running while the children drain."""
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
         self._exit_code = 0
@@ -151,7 +153,7 @@ class Supervisor:
         else:
             self._postgres = EmbeddedPostgres(self._data_dir)
             self._url = await self._postgres.start()
-            self._in_background(self._postgres.keep_running())
+            self._postgres_tasks = {asyncio.create_task(self._postgres.keep_running())}
         await self._wiring.migrate(self._url)
 
     async def _bind(self, instance: str) -> None:
@@ -191,29 +193,24 @@ class Supervisor:
         self._listeners += [control, local]
 
     async def _watch(self, child: ChildProcess) -> None:
-        """Start CHILD again after each crash, until we stop or it crashed too often: then everything stops."""
+        """Start CHILD again after each crash. When it crashed too often, everything stops."""
         restarts = Restarts()
         name = child.spec.name
-        while True:
-            code = await child.wait()
-            while not self._stop.is_set():
-                delay_s = restarts.crashed()
-                log.get("supervisor").error("a process ended", name=name, code=code, delay_s=delay_s)
-                if delay_s is None:
-                    self._exit_code = 1
-                    self._stop.set()
-                    return
-                if child in self._data:
-                    self._in_background(self._close_dead())
-                await asyncio.sleep(delay_s)
-                try:
-                    await child.start()
-                    self._write_status()
-                    break
-                except CannotServe as error:
-                    log.get("supervisor").error("a process does not start", name=name, error=str(error))
-            if self._stop.is_set():
-                return
+        code = await child.wait()
+        while (delay_s := restarts.crashed()) is not None:
+            log.get("supervisor").error("a process ended", name=name, code=code, delay_s=delay_s)
+            if child in self._data:
+                self._in_background(self._close_dead())
+            await asyncio.sleep(delay_s)
+            try:
+                await child.start()
+                self._write_status()
+                code = await child.wait()
+            except CannotServe as error:
+                log.get("supervisor").error("a process does not start", name=name, error=str(error))
+        log.get("supervisor").error("a process crashed too often; everything is stopped", name=name)
+        self._exit_code = 1
+        self._stop.set()
 
     async def _close_dead(self) -> None:
         for _ in range(CLOSE_TRIES_MAX):
@@ -226,14 +223,13 @@ class Supervisor:
 
     async def _end(self) -> None:
         self._stop.set()
+        await _cancel(self._tasks)
         await self._unless_at_once(self._drain())
         await _end_all(self._data + self._others, AT_ONCE_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         for listener in self._listeners:
             listener.close()
         if self._postgres is not None:
+            await _cancel(self._postgres_tasks)
             await self._postgres.stop()
         with suppress(OSError):
             (self._settings.run_dir / "supervisor.json").unlink()
@@ -296,6 +292,12 @@ def read_status(settings: Settings) -> Status | None:
         return msgspec.json.decode((settings.run_dir / "supervisor.json").read_bytes(), type=Status)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _end_all(children: list[ChildProcess], grace_s: float) -> None:

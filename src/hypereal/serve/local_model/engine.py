@@ -73,8 +73,8 @@ class Engine:
 
     async def count(self, turns: Sequence[Turn]) -> int:
         """The tokens of a prompt made of TURNS, with the template around them."""
-        messages = [{"role": turn.role, "content": turn.text} for turn in turns]
-        async with aclosing(await self._post("/v1/messages/count_tokens", {"messages": messages})) as answer:
+        body = {"messages": msgspec.to_builtins(turns)}
+        async with aclosing(await self._post("/v1/messages/count_tokens", body)) as answer:
             return int((await _json(answer))["input_tokens"])
 
     async def _post(self, path: str, body: dict[str, Any]) -> httpx2.Response:

@@ -42,7 +42,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """A message: role system, user or assistant."""
 
     role: str
-    text: str
+    text: str = msgspec.field(name="content")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +60,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     def engine_body(self, turns: Sequence[Turn]) -> dict[str, Any]:
         """The request to the engine's endpoint of the same dialect, with TURNS for the conversation."""
-        messages = [{"role": turn.role, "content": turn.text} for turn in turns]
-        member = "input" if self.dialect is Dialect.OPENAI_RESPONSES else "messages"
+        is_responses = self.dialect is Dialect.OPENAI_RESPONSES
+        messages = [_responses_item(turn) if is_responses else msgspec.to_builtins(turn) for turn in turns]
+        member = "input" if is_responses else "messages"
         limit = LIMITS[self.dialect][-1]
         return {**self.options, member: messages, limit: self.output_tokens_max, "stream": self.stream}
 
@@ -79,7 +80,7 @@ def read(dialect: Dialect, body: bytes | bytearray) -> Asked:
     if given is not None and (not isinstance(given, int) or given < 1):
         raise InvalidRequest(f"{LIMITS[dialect][-1]} must be a whole number of at least 1.")
     options = {name: fields[name] for name in PASSED_ON[dialect] if fields.get(name) is not None}
-    if (shape := _json_shape(fields)) is not None:
+    if dialect is Dialect.OPENAI_RESPONSES and (shape := _json_shape(fields)) is not None:
         options["response_format"] = shape
     return Asked(
         dialect=dialect,
@@ -90,6 +91,11 @@ def read(dialect: Dialect, body: bytes | bytearray) -> Asked:
         is_callers_limit=given is not None and given <= OUTPUT_TOKENS_MAX,
         options=options,
     )
+
+
+def _responses_item(turn: Turn) -> dict[str, Any]:
+    part = "output_text" if turn.role == "assistant" else "input_text"
+    return {"type": "message", "role": turn.role, "content": [{"type": part, "text": turn.text}]}
 
 
 async def fit(
@@ -178,12 +184,12 @@ def _call(call: object) -> str:
 
 
 def _json_shape(fields: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A JSON schema asked for in Messages (`output_config.format`) or Responses (`text.format`), as chat has it."""
-    for member in ("output_config", "text"):
-        holder = fields.get(member)
-        shape = holder.get("format") if isinstance(holder, dict) else None
-        if isinstance(shape, dict) and shape.get("type") == "json_schema":
-            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape.get("schema")}}
-        if isinstance(shape, dict) and shape.get("type") == "json_object":
+    """The `text.format` of Responses as chat has it; the engine does not know it in Messages."""
+    text = fields.get("text")
+    shape = text.get("format") if isinstance(text, dict) else None
+    match shape:
+        case {"type": "json_schema", "schema": schema}:
+            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        case {"type": "json_object"}:
             return {"type": "json_object"}
     return None

@@ -64,6 +64,7 @@ class EmbeddedPostgres:
         data_dir: Path,
         *,
         machine: folders.Machine | None = None,
+        programs: binaries.Programs | None = None,
         restarts: Restarts | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -74,6 +75,7 @@ class EmbeddedPostgres:
         self._lock_path = data_dir / "lock"
         self._log_path = data_dir / "postgres.log"
         self._machine = machine or folders.Machine()
+        self._programs = programs
         self._restarts = restarts or Restarts()
         self._sleep = sleep
         self._process: Process | None = None
@@ -86,7 +88,7 @@ class EmbeddedPostgres:
         """
         folders.prepare(self._data_dir)
         folders.check_disk(self._data_dir, self._machine)
-        programs = binaries.locate(self._data_dir, binaries.account_for(self._cluster))
+        programs = self._programs or binaries.locate(self._data_dir, binaries.account_for(self._cluster))
         deadline = time.monotonic() + STALE_S_MAX
         while True:
             lock = locks.take(self._lock_path)
