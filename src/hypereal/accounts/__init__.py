@@ -1,1 +1,25 @@
-"""Accounts, users and keys: who is calling, and may they."""
+"""Accounts, users and keys: who is calling, and may they.
+
+A data process has one `KeyCache`; operators and the account API have the functions of `users` and `keys`.
+"""
+
+from hypereal.accounts.cache import KeyCache, Principal
+from hypereal.accounts.keys import Key, KeyChange, KeyTerms, NewKey, change_key, create_key, list_keys, revoke_key
+from hypereal.accounts.users import User, create_user, ensure_user, find_user
+
+__all__ = [
+    "Key",
+    "KeyCache",
+    "KeyChange",
+    "KeyTerms",
+    "NewKey",
+    "Principal",
+    "User",
+    "change_key",
+    "create_key",
+    "create_user",
+    "ensure_user",
+    "find_user",
+    "list_keys",
+    "revoke_key",
+]

@@ -118,8 +118,9 @@ class Ledger:
         self._wake.set()
         try:
             async with asyncio.timeout(CLOSE_S_MAX):
-                if self._task is not None:
-                    await self._task
+                task, self._task = self._task, None
+                if task is not None:
+                    await task
                 if self._process_id is not None and self._connection is not None:
                     await store.close_process(self._connection, self._process_id)
         except (asyncpg.PostgresError, *UNREACHABLE) as error:
@@ -139,6 +140,8 @@ class Ledger:
         if boottime_s() - self._sent_s >= HEARTBEAT_S:
             self._wake.set()
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        if self._task is not None and self._task.done():
+            self._task.result()  # it never ends by itself: say what ended it
 
     def _announce(self, tickets: list[Ticket]) -> None:
         """Through the loop, so that one caller's failure is not another's."""
@@ -166,7 +169,7 @@ class Ledger:
         statement, process_id = await self._connected()
         batch = self._books.batch()
         self._sent_s = boottime_s()
-        answers = await statement.fetch(*_arguments(process_id, batch), timeout=FLUSH_S_MAX)
+        answers = await statement.fetch(*arguments(process_id, batch), timeout=FLUSH_S_MAX)
         self._books.live_until_s = self._sent_s + LIVE_S
         self._announce(self._books.applied([Standing(*answer) for answer in answers]))
         if self._books.has_waiting or self._is_closing:
@@ -219,7 +222,7 @@ class Ledger:
         self._connection = self._flush_statement = None
 
 
-def _arguments(process_id: ProcessId, batch: Batch) -> tuple[object, ...]:
+def arguments(process_id: ProcessId, batch: Batch) -> tuple[object, ...]:
     """The parameters of `store.FLUSH`."""
     return (
         process_id,

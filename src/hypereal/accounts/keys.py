@@ -1,0 +1,126 @@
+"""Keys (`ck_…`): made, listed, changed and revoked by their owner. Shown once; only a hash is kept."""
+
+from datetime import datetime
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hypereal.accounts import store
+from hypereal.kit.db import Database
+from hypereal.kit.errors import InvalidRequest, NotFound
+from hypereal.kit.ids import AccountId, KeyId, hash_key, new_id, new_key
+from hypereal.kit.money import CREDITS_MAX, MICRO_PER_CREDIT, Micro
+
+SCOPES = frozenset({"inference", "account"})
+NAME_LENGTH_MAX = 200
+MODELS_MAX = 1_000
+PAGE_MAX = 100
+HINT_LENGTH = 4
+
+
+class KeyTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key may do."""
+
+    name: str = "default"
+    scopes: frozenset[str] = frozenset({"inference"})
+    models: frozenset[str] | None = None
+    """The only model ids it may call; None for all."""
+    spending_limit: Micro | None = None
+    """Per calendar month, UTC."""
+    expires_at: datetime | None = None
+
+
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """New values; what is UNSET stays."""
+
+    name: str | UnsetType = UNSET
+    models: frozenset[str] | UnsetType | None = UNSET
+    spending_limit: Micro | UnsetType | None = UNSET
+    expires_at: datetime | UnsetType | None = UNSET
+    is_active: bool | UnsetType = UNSET
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A key without its secret; `hint` is the secret's end."""
+
+    id: KeyId
+    owner_id: AccountId
+    name: str
+    hint: str
+    scopes: frozenset[str]
+    models: frozenset[str] | None
+    spending_limit: Micro | None
+    is_active: bool
+    expires_at: datetime | None
+    created_at: datetime
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The only time that a key's secret is seen."""
+
+    secret: str
+    key: Key
+
+    def __repr__(self) -> str:
+        return f"NewKey(key={self.key!r})"
+
+
+async def create_key(database: Database, owner_id: AccountId, terms: KeyTerms) -> NewKey:
+    """A new key of this owner. Raises InvalidRequest for terms that make no sense."""
+    _check(terms)
+    secret = new_key()
+    facts: dict[str, object] = {
+        **msgspec.structs.asdict(terms),
+        "id": new_id("key"),
+        "hash": hash_key(secret.encode()),
+        "hint": secret[-HINT_LENGTH:],
+    }
+    async with database.connection() as connection:
+        row = await store.add_key(connection, owner_id, facts)
+    return NewKey(secret=secret, key=msgspec.convert(dict(row), Key))
+
+
+async def list_keys(
+    database: Database, owner_id: AccountId, *, after: KeyId | None = None, limit: int = PAGE_MAX
+) -> list[Key]:
+    """At most LIMIT (100) of the owner's keys in the order of their ids, those that come after AFTER."""
+    async with database.connection() as connection:
+        rows = await store.list_keys(connection, owner_id, after or KeyId(""), min(limit, PAGE_MAX))
+    return [msgspec.convert(dict(row), Key) for row in rows]
+
+
+async def change_key(database: Database, owner_id: AccountId, key_id: KeyId, change: KeyChange) -> Key:
+    """Give a key new terms, or switch it on and off. Every process knows within a second.
+
+    Raises NotFound where this owner has no such key, InvalidRequest for terms that make no sense.
+    """
+    async with database.transaction() as connection:
+        row = await store.lock_key(connection, owner_id, key_id)
+        if row is not None:
+            current = msgspec.convert(dict(row), Key)
+            values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+            changed = msgspec.structs.replace(current, **values)
+            _check(changed)
+            await store.write_key(connection, owner_id, changed.id, msgspec.structs.asdict(changed))
+            return changed
+    raise NotFound("There is no such key.")
+
+
+async def revoke_key(database: Database, owner_id: AccountId, key_id: KeyId) -> None:
+    """Delete a key: calls with it get 401 within a second. Raises NotFound where this owner has no such key."""
+    async with database.connection() as connection:
+        if not await store.delete_key(connection, owner_id, key_id):
+            raise NotFound("There is no such key.")
+
+
+def _check(terms: KeyTerms | Key) -> None:
+    if not terms.name.strip() or len(terms.name) > NAME_LENGTH_MAX or not terms.name.isprintable():
+        raise InvalidRequest(f"A name has 1 to {NAME_LENGTH_MAX} printable characters.", param="name")
+    if not terms.scopes or not terms.scopes <= SCOPES:
+        raise InvalidRequest(f"Scopes are {', '.join(sorted(SCOPES))}.", param="scopes")
+    if terms.models is not None and not 1 <= len(terms.models) <= MODELS_MAX:
+        raise InvalidRequest(f"A list of models names 1 to {MODELS_MAX}.", param="models")
+    if terms.spending_limit is not None and not 0 <= terms.spending_limit <= CREDITS_MAX * MICRO_PER_CREDIT:
+        raise InvalidRequest("A spending limit is 0 credits or more.", param="spendingLimit")
+    if terms.expires_at is not None and terms.expires_at.tzinfo is None:
+        raise InvalidRequest("A time needs its zone.", param="expiresAt")

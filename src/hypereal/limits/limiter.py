@@ -1,0 +1,136 @@
+"""Requests per minute and owner, over all processes: each takes slices of the owner's window and spends them in memory.
+
+Windows are minutes of the database's clock. A slice is worth nothing after its window, so nothing is ever given back.
+"""
+
+import asyncio
+import math
+import time
+
+import msgspec
+
+from hypereal.kit.db import UNREACHABLE, Database
+from hypereal.kit.errors import Overloaded, RateLimited
+from hypereal.kit.ids import AccountId
+from hypereal.limits import store
+
+SLICES_PER_PROCESS = 8
+WINDOWS_MAX = 100_000
+ROUNDS_MAX = 8
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a reply says of its owner's window, this request counted."""
+
+    limit: int
+    remaining: int
+    reset_s: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Contract 1.5."""
+        return {
+            "x-ratelimit-limit": str(self.limit),
+            "x-ratelimit-remaining": str(self.remaining),
+            "x-ratelimit-reset": str(self.reset_s),
+        }
+
+
+class _Window(msgspec.Struct):
+    limit: int
+    left: int
+    """Of this process's slices."""
+    used: int
+    """By all, as the database last said; this process's slices count as used."""
+    ends_s: float
+    """By `time.monotonic`, never later than the database's minute."""
+
+
+class RateLimiter:
+    """`admit` from memory; where that gives None, `fetch` from the database."""
+
+    def __init__(self, database: Database, *, processes: int) -> None:
+        self._database = database
+        self._shares = SLICES_PER_PROCESS * processes
+        self._windows: dict[AccountId, _Window] = {}
+        self._fetches: dict[AccountId, asyncio.Task[None]] = {}
+        self._wanted: dict[AccountId, int] = {}
+
+    def admit(self, owner_id: AccountId, per_minute: int) -> Quota | None:
+        """Count one request. None where only the database knows whether there is room.
+
+        Raises RateLimited, with the headers, where the window is used up.
+        """
+        window = self._windows.get(owner_id)
+        if window is None or window.limit != per_minute:
+            return None
+        left_s = window.ends_s - time.monotonic()
+        if left_s <= 0:
+            return None
+        if window.left == 0:
+            if window.used < per_minute:
+                return None
+            raise _over(Quota(limit=per_minute, remaining=0, reset_s=_whole(left_s)))
+        window.left -= 1
+        remaining = max(0, per_minute - window.used) + window.left
+        return Quota(limit=per_minute, remaining=remaining, reset_s=_whole(left_s))
+
+    async def fetch(self, owner_id: AccountId, per_minute: int) -> Quota:
+        """Take a slice of the window, then admit. Callers of one owner share one query.
+
+        Raises RateLimited, and Overloaded where the database is away.
+        """
+        self._wanted[owner_id] = self._wanted.get(owner_id, 0) + 1
+        try:
+            for _ in range(ROUNDS_MAX):
+                quota = self.admit(owner_id, per_minute)
+                if quota is not None:
+                    return quota
+                await self._refill(owner_id, per_minute)
+        finally:
+            self._wanted[owner_id] -= 1
+            if not self._wanted[owner_id]:
+                del self._wanted[owner_id]
+        raise Overloaded("The rate limit cannot be checked at the moment. Please try again.")
+
+    async def _refill(self, owner_id: AccountId, per_minute: int) -> None:
+        task = self._fetches.get(owner_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._take(owner_id, per_minute))
+            self._fetches[owner_id] = task
+            task.add_done_callback(lambda done: self._taken(owner_id, done))
+        try:
+            await asyncio.shield(task)
+        except UNREACHABLE:
+            raise Overloaded("The rate limit cannot be checked at the moment. Please try again.") from None
+
+    def _taken(self, owner_id: AccountId, task: asyncio.Task[None]) -> None:
+        del self._fetches[owner_id]
+        if not task.cancelled():
+            task.exception()  # whoever awaited it has it; nobody may be left to
+
+    async def _take(self, owner_id: AccountId, per_minute: int) -> None:
+        asked_s = time.monotonic()
+        async with self._database.connection() as connection:
+            taken = await store.take(connection, owner_id, per_minute, self._wanted.get(owner_id, 1), self._shares)
+        if len(self._windows) >= WINDOWS_MAX:
+            self._windows.clear()  # the worst that comes of it is slices lost
+        left = taken.slice
+        window = self._windows.get(owner_id)
+        ends_s = asked_s + taken.left_s
+        if window is not None and window.limit == per_minute and window.ends_s > asked_s:
+            left += window.left
+            ends_s = min(ends_s, window.ends_s)
+        self._windows[owner_id] = _Window(per_minute, left, taken.used, ends_s)
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
+
+
+def _over(quota: Quota) -> RateLimited:
+    error = RateLimited(
+        f"Over the limit of {quota.limit} requests per minute. Try again in {quota.reset_s} s.", quota.reset_s
+    )
+    error.headers.update(quota.headers)
+    return error
