@@ -123,8 +123,9 @@ class Ledger:
         self._wake.set()
         try:
             async with asyncio.timeout(CLOSE_S_MAX):
-                if self._task is not None:
-                    await self._task
+                task, self._task = self._task, None
+                if task is not None:
+                    await task
                 if self._process_id is not None and self._connection is not None:
                     await store.close_process(self._connection, self._process_id)
         except (asyncpg.PostgresError, *UNREACHABLE) as error:
@@ -144,6 +145,8 @@ class Ledger:
         if boottime_s() - self._sent_s >= HEARTBEAT_S:
             self._wake.set()
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        if self._task is not None and self._task.done():
+            self._task.result()  # it never ends by itself: say what ended it
 
     def _announce(self, tickets: list[Ticket]) -> None:
         """Through the loop, so that one caller's failure is not another's."""

@@ -1,0 +1,298 @@
+"""The books alone: a test plays the database by answering each batch."""
+
+from datetime import UTC, datetime
+
+import pytest
+from tests.support.ledger import USAGE, Caller, usage_row
+
+from hypereal.kit.clock import coarse
+from hypereal.kit.errors import InsufficientCredits, Overloaded, SpendingLimitReached
+from hypereal.kit.ids import AccountId
+from hypereal.kit.money import Micro
+from hypereal.ledger import AlreadySettled, Hold, Ticket
+from hypereal.ledger import books as books_module
+from hypereal.ledger.books import Batch, Books, Standing
+
+ADA = Caller(owner_id=AccountId("acc_ada"))
+LIMITED = Caller(owner_id=AccountId("acc_ada"), spending_limit=Micro(50))
+
+
+def nothing() -> None:
+    """A caller that is not there to be told."""
+
+
+def new_books(balance_min: int = 0) -> Books:
+    books = Books(Micro(balance_min))
+    books.live_until_s = float("inf")
+    return books
+
+
+def answer(books: Books, balance: int = 1000, *, short_by: int = 0) -> Batch:
+    """Apply the next batch as a database would that grants all, or SHORT_BY less."""
+    batch = books.batch()
+    books.applied(
+        [
+            Standing(ask.pool.leased + max(0, ask.need - short_by), balance, 0 if short_by else balance)
+            for ask in batch.asks
+        ]
+    )
+    return batch
+
+
+def ask(books: Books, amount: int, caller: Caller = ADA) -> Ticket:
+    return books.hold(caller, Micro(amount), nothing)
+
+
+def held(books: Books, amount: int, caller: Caller = ADA) -> Hold:
+    ticket = ask(books, amount, caller)
+    if ticket.is_pending:
+        answer(books)
+    return ticket.take()
+
+
+def test_first_hold_waits_for_a_grant_and_the_next_takes_what_was_freed() -> None:
+    books = new_books()
+    ticket = ask(books, 100)
+    assert ticket.is_pending
+    answer(books)
+    books.settle(ticket.take(), Micro(30), USAGE, usage_row(ADA))
+    assert not ask(books, 70).is_pending
+    assert ask(books, 1).is_pending
+
+
+def test_nobody_overtakes_a_ticket_that_waits() -> None:
+    books = new_books()
+    hold = held(books, 100)
+    waiting = ask(books, 150)
+    books.settle(hold, Micro(0), USAGE, usage_row(ADA))
+    assert ask(books, 100).is_pending
+    answer(books)
+    assert not waiting.is_pending
+
+
+def test_free_credit_goes_back_with_the_next_batch() -> None:
+    books = new_books()
+    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA))
+    batch = answer(books)
+    assert [(a.charged, a.returned, a.need) for a in batch.asks] == [(30, 70, 0)]
+    assert not books.has_work
+
+
+def test_second_settle_is_an_error_that_changes_nothing() -> None:
+    books = new_books()
+    hold = held(books, 100)
+    books.settle(hold, Micro(30), USAGE, usage_row(ADA))
+    with pytest.raises(AlreadySettled):
+        books.settle(hold, Micro(30), USAGE, usage_row(ADA))
+    batch = answer(books)
+    assert [(a.charged, a.returned) for a in batch.asks] == [(30, 70)]
+    assert len(batch.lines) == 1
+
+
+def test_cost_over_the_hold_takes_free_credit_and_the_rest_is_written_off() -> None:
+    books = new_books()
+    first, second = held(books, 100), held(books, 100)
+    books.settle(first, Micro(40), USAGE, usage_row(ADA))
+    settlement = books.settle(second, Micro(200), USAGE, usage_row(ADA))
+    assert (settlement.charged, settlement.written_off) == (160, 40)
+
+
+def test_row_that_cannot_be_written_leaves_the_hold_open() -> None:
+    books = new_books()
+    hold = held(books, 100)
+    with pytest.raises(UnicodeEncodeError):
+        books.settle(hold, Micro(30), USAGE, usage_row(ADA, client="\ud800"))
+    assert books.settle(hold, Micro(30), USAGE, usage_row(ADA)).charged == 30
+
+
+def test_absurd_cost_is_bounded() -> None:
+    books = new_books()
+    settlement = books.settle(held(books, 100), Micro(10**30), USAGE, usage_row(ADA))
+    assert settlement.written_off + settlement.charged == books_module.COST_MAX
+
+
+def test_cancelled_ticket_frees_what_it_would_be_given() -> None:
+    books = new_books()
+    ticket = ask(books, 100)
+    batch = books.batch()
+    books.cancel(ticket)
+    assert books.applied([Standing(100, 1000, 900)]) == []
+    assert [(a.returned, a.need) for a in books.batch().asks] == [(100, 0)]
+    assert batch.tickets == [ticket]
+
+
+def test_cancelled_ticket_frees_what_it_was_given() -> None:
+    books = new_books()
+    ticket = ask(books, 100)
+    answer(books)
+    books.cancel(ticket)
+    assert [(a.returned, a.need) for a in books.batch().asks] == [(100, 0)]
+
+
+def test_cancel_after_take_changes_nothing() -> None:
+    books = new_books()
+    ticket = ask(books, 100)
+    answer(books)
+    hold = ticket.take()
+    books.cancel(ticket)
+    assert books.settle(hold, Micro(100), USAGE, usage_row(ADA)).charged == 100
+
+
+def test_hold_that_does_not_fit_is_refused_and_says_what_is_there() -> None:
+    books = new_books()
+    ticket = ask(books, 2_000_000)
+    answer(books, short_by=500_000)
+    with pytest.raises(InsufficientCredits, match=r"up to 2 credits, but only 1\.5 are available"):
+        ticket.take()
+
+
+def test_small_ticket_is_served_from_what_a_refused_one_was_granted() -> None:
+    books = new_books()
+    large, small = ask(books, 1000), ask(books, 10)
+    answer(books, short_by=500)
+    assert (large.error is not None, small.error) == (True, None)
+
+
+def test_balance_below_the_least_refuses_a_hold_but_not_a_growth() -> None:
+    books = new_books(balance_min=200)
+    ticket = ask(books, 10)
+    answer(books, balance=200)
+    hold = ticket.take()
+    refused = ask(books, 10)
+    growth = books.grow(hold, Micro(10), nothing)
+    answer(books, balance=199)
+    with pytest.raises(InsufficientCredits, match="below the least"):
+        refused.take()
+    assert growth.take() is hold
+    assert hold.amount == 20
+
+
+def test_key_with_a_limit_holds_from_its_month_too() -> None:
+    books = new_books()
+    hold = held(books, 10, LIMITED)
+    month = f"{datetime.now(UTC):%Y-%m}"
+    assert [pool.id for pool in hold.pools] == ["acc_ada", f"key_1/{month}"]
+    books.settle(hold, Micro(4), USAGE, usage_row(LIMITED))
+    assert [a.charged for a in books.batch().asks] == [4, 4]
+
+
+def test_month_that_is_used_up_is_named_with_its_end() -> None:
+    books = new_books()
+    ticket = ask(books, 60, LIMITED)
+    batch = books.batch()
+    books.applied([Standing(60, 1000, 940), Standing(50, 50, 0)])
+    with pytest.raises(SpendingLimitReached, match=r"resets at \d{4}-\d\d-01T00:00:00Z") as refusal:
+        ticket.take()
+    assert refusal.value.details["resets_at"]
+    assert [limit for *_, limit in batch.limits] == [50]
+
+
+def test_month_of_a_hold_is_that_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    books = new_books()
+    january = datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC)
+    february = datetime(2027, 2, 1, 0, 0, 1, tzinfo=UTC)
+    for now, expected in ((january, "key_1/2027-01"), (february, "key_1/2027-02")):
+        monkeypatch.setattr(books_module, "utc_now", lambda now=now: now)
+        monkeypatch.setattr(coarse, "unix_s", now.timestamp())
+        assert held(books, 1, LIMITED).pools[1].id == expected
+
+
+def test_changed_limit_is_sent_before_anything_more_is_held() -> None:
+    books = new_books()
+    books.settle(held(books, 10, LIMITED), Micro(0), USAGE, usage_row(LIMITED))
+    lowered = Caller(owner_id=LIMITED.owner_id, spending_limit=Micro(5))
+    assert ask(books, 1, lowered).is_pending
+    assert [limit for *_, limit in books.batch().limits] == [5]
+
+
+def test_growth_is_refused_with_the_hold_left_as_it_was() -> None:
+    books = new_books()
+    hold = held(books, 100)
+    growth = books.grow(hold, Micro(50), nothing)
+    answer(books, short_by=50)
+    with pytest.raises(InsufficientCredits):
+        growth.take()
+    assert books.settle(hold, Micro(100), USAGE, usage_row(ADA)).charged == 100
+
+
+def test_growth_of_a_hold_that_ended_meanwhile_goes_back() -> None:
+    books = new_books()
+    hold = held(books, 100)
+    books.grow(hold, Micro(50), nothing)
+    books.settle(hold, Micro(100), USAGE, usage_row(ADA))
+    answer(books)
+    assert [(a.charged, a.returned) for a in books.batch().asks] == [(0, 50)]
+
+
+def test_stale_lease_is_not_spent() -> None:
+    books = new_books()
+    books.settle(held(books, 100), Micro(0), USAGE, usage_row(ADA))
+    books.live_until_s = 0.0
+    assert ask(books, 10).is_pending
+
+
+def test_ticket_gives_up_after_its_time() -> None:
+    books = new_books()
+    ticket = ask(books, 100)
+    in_flight = books.batch()
+    queued = ask(books, 100)
+    assert books.refuse_waiting(float("inf")) == [ticket, queued]
+    with pytest.raises(Overloaded):
+        ticket.take()
+    assert books.applied([Standing(100, 1000, 900)]) == []
+    assert [(a.returned, a.need) for a in books.batch().asks] == [(100, 0)]
+    assert in_flight.number == 1
+
+
+def test_full_books_take_no_call_and_drop_rows_of_calls_that_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books_module, "ROWS_MAX", 2)
+    books = new_books()
+    for _ in range(3):
+        books.record(usage_row(ADA))
+    assert books.rows_dropped == 1
+    with pytest.raises(Overloaded):
+        ask(books, 1).take()
+
+
+def test_a_charge_travels_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    books = new_books()
+    holds = [held(books, 10) for _ in range(3)]
+    monkeypatch.setattr(books_module, "ROWS_PER_BATCH", 2)
+    for hold, cost in zip(holds, (1, 2, 4), strict=True):
+        books.settle(hold, Micro(cost), USAGE, usage_row(ADA))
+    first, second = answer(books), answer(books)
+    assert [(a.charged, a.returned) for a in first.asks] == [(3, 23)]
+    assert [(a.charged, a.returned) for a in second.asks] == [(4, 0)]
+    assert (len(first.lines), len(second.lines)) == (2, 1)
+
+
+def test_fenced_process_begins_anew_with_nothing() -> None:
+    books = new_books()
+    open_hold, settled = held(books, 100), held(books, 100)
+    books.settle(settled, Micro(60), USAGE, usage_row(ADA))
+    books.batch()
+    waiting = ask(books, 10)
+    books.fenced()
+    books.live_until_s = float("inf")
+    batch = answer(books)
+    assert batch.number == 1
+    assert [(line.cost, line.charged) for line in batch.lines] == [(60, 0)]
+    assert [(a.charged, a.returned, a.need) for a in batch.asks] == [(0, 0, 10)]
+    assert waiting.take().amount == 10
+    assert books.settle(open_hold, Micro(70), USAGE, usage_row(ADA)).written_off == 70
+
+
+def test_batch_is_the_same_until_it_is_applied() -> None:
+    books = new_books()
+    ask(books, 10)
+    first = books.batch()
+    ask(books, 20)
+    assert books.batch() is first
+    assert books.has_waiting
+
+
+def test_idle_pool_is_forgotten() -> None:
+    books = new_books()
+    books.settle(held(books, 10), Micro(10), USAGE, usage_row(ADA))
+    answer(books)
+    assert not books._pools

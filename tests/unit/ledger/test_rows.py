@@ -1,0 +1,28 @@
+"""Usage rows as JSON."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.ledger import USAGE, Caller, usage_row
+
+from hypereal.kit.ids import AccountId
+from hypereal.ledger import rows
+
+ADA = Caller(owner_id=AccountId("acc_ada"))
+
+
+@given(st.text(st.characters(codec="utf-8")), st.integers(0, 10**15), st.integers(0, 10**15))
+def test_row_is_one_object_without_nul(text: str, charged: int, written_off: int) -> None:
+    begun = rows.facts(usage_row(ADA, client=text), USAGE)
+    document = rows.document([rows.line(begun, charged + written_off, charged)] * 2)
+    first, second = msgspec.json.decode(document)
+    assert first == second
+    assert first["client"] == text.replace("\0", "\ufffd")
+    assert first["output_tokens"] == USAGE.output_tokens
+    assert (first["cost"], first["charged"]) == (charged + written_off, charged)
+    assert first["written_off"] == written_off
+
+
+def test_months_are_named_as_the_database_reads_them() -> None:
+    document = rows.limits_document([("key_1/2026-11", AccountId("acc_ada"), 5)])
+    assert msgspec.json.decode(document) == [{"id": "key_1/2026-11", "owner_id": "acc_ada", "funded": 5}]
