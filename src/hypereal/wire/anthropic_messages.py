@@ -10,7 +10,7 @@ from hypereal.wire.counting import Counting
 from hypereal.wire.folding import anthropic_messages as folding
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import Profile, messages_usage
+from hypereal.wire.usage import MessagesUsage, Profile, messages_usage
 
 
 class _Thinking(msgspec.Struct, gc=False):
@@ -19,14 +19,14 @@ class _Thinking(msgspec.Struct, gc=False):
 
 
 class _Message(msgspec.Struct, gc=False):
-    usage: msgspec.Raw | None = None
+    usage: MessagesUsage | None = None
 
 
 class _Event(msgspec.Struct, gc=False):
     type: str = ""
     message: _Message | None = None
     """Of `message_start`."""
-    usage: msgspec.Raw | None = None
+    usage: MessagesUsage | None = None
     """Of `message_delta`."""
 
 
@@ -72,7 +72,7 @@ class AnthropicMessages(Counting):
         return None if said is None else messages_usage([said])
 
     def usage_of_stream(self, first: bytes, tail: bytes, profile: Profile) -> Usage | None:
-        parts: list[msgspec.Raw] = []
+        parts: list[MessagesUsage] = []
         for payload in events.payloads_with(b"message_start", first + tail):
             event = _event_of(payload)
             if event is not None and event.message is not None and event.message.usage is not None:

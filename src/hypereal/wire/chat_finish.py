@@ -8,9 +8,12 @@ import msgspec
 
 from hypereal.wire import events, members
 from hypereal.wire.events import DONE
-from hypereal.wire.openai_chat import Chunk, chunk_of
+from hypereal.wire.openai_chat import chunk_of
 
 _NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
+
+
+_choices = msgspec.json.Decoder(list[members.Fields])
 
 
 def may_finish(read: bytes) -> bool:
@@ -27,7 +30,7 @@ class FinishMerger:
     __slots__ = ("_held", "_usage")
 
     def __init__(self) -> None:
-        self._held: bytes | None = None
+        self._held: members.Fields | None = None
         self._usage: msgspec.Raw | None = None
 
     def feed(self, stream: bytes) -> bytes:
@@ -45,30 +48,24 @@ class FinishMerger:
         chunk = None if payload == DONE else chunk_of(payload)
         if chunk is None:
             return self._release() + event
-        usage = chunk.said_usage
         if not chunk.choices:
-            return event if usage is None else self._take(usage)
+            return event if chunk.usage is None else self._take(payload)
         released = self._release()
-        if chunk.is_finish and _top_usage(chunk) is None:
-            self._held = payload
-            self._usage = usage or self._usage
-            return released
-        return released + event
+        if not chunk.is_finish or chunk.usage is not None:
+            return released + event
+        self._held = members.parse(payload)
+        said = [choice["usage"] for choice in _choices.decode(self._held["choices"]) if "usage" in choice]
+        self._usage = said[0] if said else self._usage
+        return released
 
-    def _take(self, usage: msgspec.Raw) -> bytes:
-        """The chunk that holds nothing but USAGE is dropped, and what waited for it goes."""
-        self._usage = usage
+    def _take(self, payload: bytes) -> bytes:
+        """A chunk that holds nothing but usage is dropped, and what waited for it goes."""
+        self._usage = members.parse(payload)["usage"]
         return self._release()
 
     def _release(self) -> bytes:
         if self._held is None:
             return b""
-        held, usage = self._held, self._usage
+        held = self._held if self._usage is None else {**self._held, "usage": self._usage}
         self._held = None
-        if usage is None:
-            return events.event(held)
-        return events.event(members.encode({**members.parse(held), "usage": usage}))
-
-
-def _top_usage(chunk: Chunk) -> msgspec.Raw | None:
-    return None if chunk.usage is None or bytes(chunk.usage) == members.NULL else chunk.usage
+        return events.event(members.encode(held))

@@ -11,7 +11,7 @@ from hypereal.wire.folding import gemini as folding
 from hypereal.wire.members import Fields
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import Profile, gemini_usage
+from hypereal.wire.usage import GeminiUsage, Profile, gemini_usage
 
 
 class _Config(msgspec.Struct, gc=False):
@@ -32,7 +32,7 @@ class _Feedback(msgspec.Struct, gc=False, rename="camel"):
 class _Answer(msgspec.Struct, gc=False, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
-    usage_metadata: msgspec.Raw | None = None
+    usage_metadata: GeminiUsage | None = None
 
 
 _config = msgspec.json.Decoder(_Config)
@@ -81,13 +81,13 @@ class Gemini(Counting):
 
     def usage_of_answer(self, body: bytes, profile: Profile) -> Usage | None:
         answer = _answer_of(body)
-        return None if answer is None or answer.usage_metadata is None else gemini_usage(answer.usage_metadata)
+        return None if answer is None else gemini_usage(answer.usage_metadata)
 
     def usage_of_stream(self, first: bytes, tail: bytes, profile: Profile) -> Usage | None:
         for payload in events.payloads_with(b'"usageMetadata"', tail):
             answer = _answer_of(payload)
             if answer is not None and answer.usage_metadata is not None:
-                return gemini_usage(answer.usage_metadata)
+                return gemini_usage(answer.usage_metadata, is_final=self.is_complete(tail))
         return None
 
     def is_complete(self, tail: bytes) -> bool:
@@ -136,7 +136,7 @@ def _ends(payload: bytes) -> bool:
 def _config_of(fields: Fields) -> _Config:
     """What of `generationConfig` bears on the price. Google takes both spellings. Raises InvalidRequest."""
     raw = fields.get("generationConfig") or fields.get("generation_config")
-    if raw is None or bytes(raw) == members.NULL:
+    if raw is None or raw == members.NULL:
         return _Config()
     try:
         config = _config.decode(raw)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hypereal.wire.members import UNREADABLE, Fields, starts_with
+from hypereal.wire.members import NULL, UNREADABLE, Fields, starts_with
 
 BODY_BYTES_MIN = 64 * 1024
 """Smaller bodies are not looked at: their bytes are no burden."""
@@ -21,28 +21,27 @@ class InlineImages(NamedTuple):
 
 
 NONE = InlineImages(0, 0)
-_NULL = msgspec.Raw(b"null")
 
 
 class _Part(msgspec.Struct, gc=False, rename={"inline_data": "inlineData"}):
     """A message or a part of one, of any dialect: only the members that can hold an image or further parts."""
 
-    image_url: msgspec.Raw = _NULL
+    image_url: msgspec.Raw = NULL
     """Chat: an object with `url`; responses: the URL itself."""
-    source: msgspec.Raw = _NULL
+    source: msgspec.Raw = NULL
     """Messages."""
-    inline_data: msgspec.Raw = _NULL
+    inline_data: msgspec.Raw = NULL
     """Gemini."""
-    content: msgspec.Raw = _NULL
-    output: msgspec.Raw = _NULL
-    parts: msgspec.Raw = _NULL
+    content: msgspec.Raw = NULL
+    output: msgspec.Raw = NULL
+    parts: msgspec.Raw = NULL
 
 
 class _Payload(msgspec.Struct, gc=False, rename={"mime_type": "mimeType"}):
     """What holds the bytes: `{url}`, `{type, media_type, data}` or `{mimeType, data}`."""
 
-    url: msgspec.Raw = _NULL
-    data: msgspec.Raw = _NULL
+    url: msgspec.Raw = NULL
+    data: msgspec.Raw = NULL
     media_type: str = ""
     mime_type: str = ""
 

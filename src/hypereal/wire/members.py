@@ -12,7 +12,10 @@ from hypereal.kit.errors import InvalidRequest
 Fields = dict[str, msgspec.Raw]
 """Members in the caller's order; of doubled ones the last, so that what is priced is what is sent."""
 
-NULL = b"null"
+NULL = msgspec.Raw(b"null")
+"""For members that are absent; the same to us as null."""
+TRUE = msgspec.Raw(b"true")
+FALSE = msgspec.Raw(b"false")
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding hostile bytes raises."""
 
@@ -41,9 +44,11 @@ def parse(body: bytes | bytearray) -> Fields:
 
 def take_own(fields: Fields) -> None:
     """Take the gateway's own members off, so that no upstream sees them. Raises InvalidRequest for a wrong type."""
-    if (own := fields.pop("hypereal", None)) is not None and bytes(own)[:1] not in (b"{", b"n"):
+    own = fields.pop("hypereal", NULL)
+    if own != NULL and not starts_with(own, "{"):
         raise InvalidRequest("'hypereal' must be an object.", param="hypereal")
-    if (own := fields.pop("intent", None)) is not None and bytes(own)[:1] not in (b'"', b"n"):
+    own = fields.pop("intent", NULL)
+    if own != NULL and not starts_with(own, '"'):
         raise InvalidRequest("'intent' must be a string.", param="intent")
 
 
@@ -62,20 +67,17 @@ def text(fields: Fields, name: str) -> str:
 def flag(fields: Fields, name: str) -> bool:
     """A boolean; absent or null is false. Raises InvalidRequest."""
     raw = fields.get(name)
-    if raw is None:
+    if raw is None or raw in (FALSE, NULL):
         return False
-    value = bytes(raw)
-    if value == b"true":
+    if raw == TRUE:
         return True
-    if value in (b"false", NULL):
-        return False
     raise InvalidRequest(f"'{name}' must be true or false.", param=name)
 
 
 def whole(fields: Fields, name: str, *, least: int = 1) -> int | None:
     """A whole number of LEAST or more; None where absent or null. Raises InvalidRequest."""
     raw = fields.get(name)
-    if raw is None or bytes(raw) == NULL:
+    if raw is None or raw == NULL:
         return None
     try:
         value = _whole.decode(raw)

@@ -11,10 +11,9 @@ from hypereal.wire.folding import openai_chat as folding
 from hypereal.wire.members import Fields
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import Profile, chat_usage
+from hypereal.wire.usage import ChatUsage, Profile, chat_usage
 
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
-_TRUE = msgspec.Raw(b"true")
 
 
 class _StreamOptions(msgspec.Struct, gc=False):
@@ -23,24 +22,22 @@ class _StreamOptions(msgspec.Struct, gc=False):
 
 class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
-    usage: msgspec.Raw | None = None
+    usage: ChatUsage | None = None
     """Moonshot's place in streams."""
 
 
 class Chunk(msgspec.Struct, gc=False):
     """What is looked at in an answer or a chunk of a stream."""
 
-    usage: msgspec.Raw | None = None
+    usage: ChatUsage | None = None
     choices: list[_Choice] | None = None
 
     @property
-    def said_usage(self) -> msgspec.Raw | None:
+    def said_usage(self) -> ChatUsage | None:
         """The usage block, wherever it stands; None where absent or null."""
-        if self.usage is not None and bytes(self.usage) != members.NULL:
-            return self.usage
-        for choice in self.choices or ():
-            if choice.usage is not None and bytes(choice.usage) != members.NULL:
-                return choice.usage
+        for usage in (self.usage, *(choice.usage for choice in self.choices or ())):
+            if usage is not None:
+                return usage
         return None
 
     @property
@@ -50,7 +47,7 @@ class Chunk(msgspec.Struct, gc=False):
 
 
 class _Answer(msgspec.Struct, gc=False):
-    usage: msgspec.Raw | None = None
+    usage: ChatUsage | None = None
 
 
 _chunk = msgspec.json.Decoder(Chunk)
@@ -78,7 +75,7 @@ class OpenAIChat(Counting):
             _refuse_other_shapes(fields)
         members.require_list(fields, "messages")
         if stream is not None:
-            fields["stream"] = _TRUE if stream else msgspec.Raw(b"false")
+            fields["stream"] = members.TRUE if stream else members.FALSE
         streams = members.flag(fields, "stream")
         limit = members.whole(fields, "max_completion_tokens")
         older_limit = members.whole(fields, "max_tokens")
@@ -104,10 +101,9 @@ class OpenAIChat(Counting):
 
     def usage_of_answer(self, body: bytes, profile: Profile) -> Usage | None:
         try:
-            said = _answer.decode(body).usage
+            return chat_usage(_answer.decode(body).usage, profile)
         except members.UNREADABLE:
             return None
-        return None if said is None else chat_usage(said, profile)
 
     def usage_of_stream(self, first: bytes, tail: bytes, profile: Profile) -> Usage | None:
         for payload in events.payloads_with(b'"usage"', tail):
@@ -156,7 +152,7 @@ def chunk_of(payload: bytes) -> Chunk | None:
 
 
 def _asks_usage(raw: msgspec.Raw | None) -> bool:
-    if raw is None or bytes(raw) == members.NULL:
+    if raw is None or raw == members.NULL:
         return False
     try:
         return bool(_stream_options.decode(raw).include_usage)
@@ -168,9 +164,9 @@ def _asks_usage(raw: msgspec.Raw | None) -> bool:
 
 def _with_usage(raw: msgspec.Raw | None) -> msgspec.Raw:
     """The caller's own stream options, byte for byte, with usage asked for."""
-    if raw is None or bytes(raw) == members.NULL:
+    if raw is None or raw == members.NULL:
         return _ASK_USAGE
-    return msgspec.Raw(members.encode({**members.parse(bytes(raw)), "include_usage": _TRUE}))
+    return msgspec.Raw(members.encode({**members.parse(bytes(raw)), "include_usage": members.TRUE}))
 
 
 def _refuse_other_shapes(fields: Fields) -> None:

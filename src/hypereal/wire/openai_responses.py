@@ -11,7 +11,7 @@ from hypereal.wire.counting import Counting
 from hypereal.wire.folding import openai_responses as folding
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import Profile, responses_usage
+from hypereal.wire.usage import Profile, ResponsesUsage, responses_usage
 
 ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 """The last event of a stream is one of these; only they carry usage."""
@@ -22,7 +22,7 @@ class _Item(msgspec.Struct, gc=False):
 
 
 class _Response(msgspec.Struct, gc=False):
-    usage: msgspec.Raw | None = None
+    usage: ResponsesUsage | None = None
     output: list[_Item] | None = None
 
 
@@ -30,6 +30,8 @@ class _Event(msgspec.Struct, gc=False):
     type: str = ""
     sequence_number: int = -1
     response: _Response | None = None
+    item: _Item | None = None
+    """Of `response.output_item.done`."""
 
 
 _response = msgspec.json.Decoder(_Response)
@@ -76,6 +78,8 @@ class OpenAIResponses(Counting):
         for payload in events.payloads_with(b'"usage"', tail):
             event = _event_of(payload)
             if event is not None and event.type in ENDINGS and event.response is not None:
+                if not event.response.output:
+                    event.response.output = _items_done(first + tail)
                 return _usage_of(event.response, profile)
         return None
 
@@ -130,9 +134,13 @@ def _event_of(payload: bytes) -> _Event | None:
         return None
 
 
+def _items_done(stream: bytes) -> list[_Item]:
+    """The output items of a stream whose last event leaves them out."""
+    found = (_event_of(payload) for payload in events.payloads_with(b'"response.output_item.done"', stream))
+    return [event.item for event in found if event is not None and event.item is not None]
+
+
 def _usage_of(response: _Response, profile: Profile) -> Usage | None:
-    if response.usage is None:
-        return None
     searches = sum(item.type == "web_search_call" for item in response.output or ())
     return responses_usage(response.usage, searches, profile)
 

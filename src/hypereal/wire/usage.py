@@ -39,7 +39,7 @@ PROFILES: Mapping[str, Profile] = {
     "xai": Profile(reasoning_beside_output=True),
     "mistral": Profile(takes_stream_options=False),
 }
-"""By a provider's `usage` name. Where vendors only *name* a count in another way, `_Chat` knows all the names."""
+"""By a provider's `usage` name. Where vendors only *name* a count in another way, `ChatUsage` knows all the names."""
 
 
 class _InputDetails(msgspec.Struct, gc=False):
@@ -57,7 +57,7 @@ class _ServerTools(msgspec.Struct, gc=False):
     web_search_calls: int | None = None
 
 
-class _Chat(msgspec.Struct, gc=False):
+class ChatUsage(msgspec.Struct, gc=False):
     """`usage` of OpenAI chat and of all who speak it."""
 
     prompt_tokens: int
@@ -73,7 +73,7 @@ class _Chat(msgspec.Struct, gc=False):
     """xAI."""
 
 
-class _Responses(msgspec.Struct, gc=False):
+class ResponsesUsage(msgspec.Struct, gc=False):
     """`usage` of OpenAI Responses."""
 
     input_tokens: int
@@ -96,7 +96,7 @@ class _ServerToolUse(msgspec.Struct, gc=False):
     web_search_requests: int | None = None
 
 
-class _Messages(msgspec.Struct, gc=False):
+class MessagesUsage(msgspec.Struct, gc=False):
     """`usage` of Anthropic Messages, whole or a part: all optional, since a stream spreads it over two events."""
 
     input_tokens: int | None = None
@@ -108,7 +108,7 @@ class _Messages(msgspec.Struct, gc=False):
     server_tool_use: _ServerToolUse | None = None
 
 
-class _Gemini(msgspec.Struct, gc=False, rename="camel"):
+class GeminiUsage(msgspec.Struct, gc=False, rename="camel"):
     """`usageMetadata`."""
 
     prompt_token_count: int | None = None
@@ -119,17 +119,9 @@ class _Gemini(msgspec.Struct, gc=False, rename="camel"):
     total_token_count: int | None = None
 
 
-_chat = msgspec.json.Decoder(_Chat)
-_responses = msgspec.json.Decoder(_Responses)
-_messages = msgspec.json.Decoder(_Messages)
-_gemini = msgspec.json.Decoder(_Gemini)
-
-
-def chat_usage(raw: msgspec.Raw, profile: Profile) -> Usage | None:
-    """A chat answer's `usage`; None where malformed."""
-    try:
-        said = _chat.decode(raw)
-    except msgspec.MsgspecError:
+def chat_usage(said: ChatUsage | None, profile: Profile) -> Usage | None:
+    """A chat answer's `usage`; None where it is missing or not sane, as of the other three."""
+    if said is None:
         return None
     inputs = said.prompt_tokens_details or _InputDetails()
     reasoning = (said.completion_tokens_details or _OutputDetails()).reasoning_tokens or 0
@@ -146,11 +138,9 @@ def chat_usage(raw: msgspec.Raw, profile: Profile) -> Usage | None:
     )
 
 
-def responses_usage(raw: msgspec.Raw, web_searches: int, profile: Profile) -> Usage | None:
+def responses_usage(said: ResponsesUsage | None, web_searches: int, profile: Profile) -> Usage | None:
     """A Responses object's `usage`; WEB_SEARCHES are counted from its output by the caller."""
-    try:
-        said = _responses.decode(raw)
-    except msgspec.MsgspecError:
+    if said is None:
         return None
     inputs = said.input_tokens_details or _InputDetails()
     reasoning = (said.output_tokens_details or _OutputDetails()).reasoning_tokens or 0
@@ -167,18 +157,14 @@ def responses_usage(raw: msgspec.Raw, web_searches: int, profile: Profile) -> Us
     )
 
 
-def messages_usage(parts: list[msgspec.Raw], *, is_final: bool = True) -> Usage | None:
+def messages_usage(parts: list[MessagesUsage], *, is_final: bool = True) -> Usage | None:
     """Anthropic's `usage` from the parts that a stream gave, in their order (a plain answer has one).
 
     Counts are cumulative, so of each field the last word counts; but a part that names no input at all (zeros
     included, as relays write them) does not unsay the input of an earlier one.
     """
     said: dict[str, int] = {}
-    for raw in parts:
-        try:
-            part = _messages.decode(raw)
-        except msgspec.MsgspecError:
-            return None
+    for part in parts:
         fields = _messages_fields(part)
         if not any(fields.get(name) for name in _MESSAGES_INPUT):
             for name in _MESSAGES_INPUT & said.keys():
@@ -199,13 +185,12 @@ def messages_usage(parts: list[msgspec.Raw], *, is_final: bool = True) -> Usage 
     )
 
 
-def gemini_usage(raw: msgspec.Raw) -> Usage | None:
-    """Gemini's `usageMetadata`: thoughts stand beside the candidates' tokens, cached ones inside the prompt's."""
-    try:
-        said = _gemini.decode(raw)
-    except msgspec.MsgspecError:
-        return None
-    if said.prompt_token_count is None:
+def gemini_usage(said: GeminiUsage | None, *, is_final: bool = True) -> Usage | None:
+    """Gemini's `usageMetadata`: thoughts stand beside the candidates' tokens, cached ones inside the prompt's.
+
+    Each chunk of a stream has one with the counts so far.
+    """
+    if said is None or said.prompt_token_count is None:
         return None
     thoughts = said.thoughts_token_count or 0
     inputs = said.prompt_token_count + (said.tool_use_prompt_token_count or 0)
@@ -214,20 +199,15 @@ def gemini_usage(raw: msgspec.Raw) -> Usage | None:
         if said.total_token_count is None:
             return None
         visible = said.total_token_count - inputs - thoughts
-    return _checked(
-        total=inputs,
-        read=said.cached_content_token_count or 0,
-        write=0,
-        output=visible + thoughts,
-        reasoning=thoughts,
-        searches=0,
-    )
+    read = said.cached_content_token_count or 0
+    usage = _checked(total=inputs, read=read, write=0, output=visible + thoughts, reasoning=thoughts)
+    return usage if is_final or usage is None else msgspec.structs.replace(usage, is_estimated=True)
 
 
 _MESSAGES_INPUT = {"input", "read", "write", "write_1h"}
 
 
-def _messages_fields(part: _Messages) -> dict[str, int]:
+def _messages_fields(part: MessagesUsage) -> dict[str, int]:
     """The counts that PART names."""
     creation = part.cache_creation or _CacheCreation()
     write = part.cache_creation_input_tokens
@@ -247,7 +227,9 @@ def _messages_fields(part: _Messages) -> dict[str, int]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, searches: int) -> Usage | None:
+def _checked(
+    *, total: int, read: int, write: int, output: int, reasoning: int, searches: int = 0
+) -> Usage | None:
     """TOTAL holds the cache's share, save where that is the larger: then it stands beside it (seen at xAI)."""
     if not _are_sane((total, read, write, output, reasoning, searches)):
         return None

@@ -12,7 +12,7 @@ from hypereal.wire.folding.decoding import answer_object, mapping, objects
 from hypereal.wire.members import encode
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import error_of_value
-from hypereal.wire.usage import PROFILES, chat_usage
+from hypereal.wire.usage import PROFILES, ChatUsage, chat_usage
 
 FINISH_REASONS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"}
 
@@ -216,8 +216,11 @@ def _candidate(choice: dict[str, Any], text: Any, finish_reason: str | None) -> 
 
 def _usage(answer: dict[str, Any]) -> Usage | None:
     """A bridged upstream is of the OpenAI-compatible kind; its vendor's own profile only bears on the bill."""
-    said = answer.get("usage")
-    return chat_usage(msgspec.Raw(encode(said)), PROFILES["openai_compatible"]) if isinstance(said, dict) else None
+    try:
+        said = msgspec.convert(answer.get("usage"), ChatUsage | None)
+    except msgspec.ValidationError:
+        return None
+    return chat_usage(said, PROFILES["openai_compatible"])
 
 
 def _metadata(answer: dict[str, Any], usage: Usage | None) -> dict[str, Any]:

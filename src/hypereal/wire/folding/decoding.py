@@ -7,6 +7,7 @@ import msgspec
 
 from hypereal.kit.errors import UpstreamFailed
 from hypereal.wire import events
+from hypereal.wire.members import UNREADABLE
 from hypereal.wire.upstream_errors import error_of_value
 
 _object = msgspec.json.Decoder(dict[str, Any])
@@ -42,7 +43,7 @@ def objects(value: Any) -> list[dict[str, Any]]:
 def _checked(payload: bytes) -> dict[str, Any]:
     try:
         value = _object.decode(payload)
-    except members.UNREADABLE:
+    except UNREADABLE:
         raise unusable() from None
     if (error := error_of_value(200, value)) is not None:
         raise UpstreamFailed(error.message or "The upstream's answer ended with an error.", code=error.code or None)
