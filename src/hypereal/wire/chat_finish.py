@@ -45,7 +45,7 @@ class FinishMerger:
         payload = next(events.payloads(event), b"")
         if not payload:
             return event
-        chunk = None if payload == DONE else chunk_of(payload)
+        chunk = None if payload == DONE or not _is_text(payload) else chunk_of(payload)
         if chunk is None:
             return self._release() + event
         if not chunk.choices:
@@ -69,3 +69,12 @@ class FinishMerger:
         held = self._held if self._usage is None else {**self._held, "usage": self._usage}
         self._held = None
         return events.event(members.encode(held))
+
+
+def _is_text(payload: bytes) -> bool:
+    """Decoding into structs leaves bytes unread that are no UTF-8; what is not, we do not touch."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -227,9 +227,7 @@ def _messages_fields(part: MessagesUsage) -> dict[str, int]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _checked(
-    *, total: int, read: int, write: int, output: int, reasoning: int, searches: int = 0
-) -> Usage | None:
+def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, searches: int = 0) -> Usage | None:
     """TOTAL holds the cache's share, save where that is the larger: then it stands beside it (seen at xAI)."""
     if not _are_sane((total, read, write, output, reasoning, searches)):
         return None

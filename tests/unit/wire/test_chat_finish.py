@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypereal.wire import FinishMerger, may_finish
@@ -29,6 +29,7 @@ def merge(*events: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.parent.name)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_output_does_not_depend_on_how_events_are_grouped(path: Path, data: st.DataObject) -> None:
     stream = path.read_bytes().replace(b"\r\n", b"\n")
@@ -70,7 +71,8 @@ def test_no_chunk_without_choices_is_ever_sent_for_usage() -> None:
 def test_what_is_no_chunk_passes_in_its_place() -> None:
     error = b'data: {"error":{"message":"m"}}\n\n'
     broken = b"data: {broken\n\n"
-    assert merge(error, broken, DONE) == error + broken + DONE
+    no_text = finish().replace(b"stop", b"\xff")
+    assert merge(error, broken, no_text, DONE) == error + broken + no_text + DONE
 
 
 def test_may_finish_sees_a_reason_and_not_a_null() -> None:

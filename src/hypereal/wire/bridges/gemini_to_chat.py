@@ -56,6 +56,12 @@ class GeminiToChat:
     upstream = Dialect.OPENAI_CHAT
 
     def request(self, request: Request) -> Request:
+        try:
+            return self._request(request)
+        except RecursionError:
+            raise InvalidRequest("The body is nested too deeply.") from None
+
+    def _request(self, request: Request) -> Request:
         body = _camel({name: members.decoded(raw, name) for name, raw in request.fields.items()})
         _refuse_more_than_text(body)
         config = _camel(mapping(body.get("generationConfig")))
@@ -164,7 +170,7 @@ def _messages(body: dict[str, Any]) -> list[dict[str, str]]:
         messages.append({"role": "system", "content": system if isinstance(system, str) else _text(system)})
     for content in body.get("contents") or ():
         role = mapping(content).get("role") or "user"
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             raise InvalidRequest("'contents': a role must be 'user' or 'model'.", param="contents")
         messages.append({"role": _ROLES[role], "content": _text(content)})
     return messages
@@ -210,7 +216,7 @@ def _candidate(choice: dict[str, Any], text: Any, finish_reason: str | None) -> 
     parts = [{"text": text}] if isinstance(text, str) and text else []
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": choice.get("index") or 0}
     if finish_reason is not None:
-        candidate["finishReason"] = FINISH_REASONS.get(finish_reason, "OTHER")
+        candidate["finishReason"] = FINISH_REASONS.get(str(finish_reason), "OTHER")
     return candidate
 
 
