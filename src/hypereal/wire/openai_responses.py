@@ -117,7 +117,10 @@ class OpenAIResponses(Counting):
         return events.named_event("response.failed", members.encode(failed))
 
     def heartbeat(self, tail: bytes = b"") -> bytes:
-        """A typed event: a comment would not reset Codex's idle timer. It repeats the last number, taking none away."""
+        """A typed event: a comment would not reset Codex's idle timer. It repeats the last number, taking none away.
+
+        One client wants no typed event before `response.created`: the `.stream()` helper of openai-python 3.54.
+        """
         number = max(0, _last_number(tail))
         return events.named_event("keepalive", b'{"type":"keepalive","sequence_number":%d}' % number)
 

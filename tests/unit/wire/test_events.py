@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypereal.wire import events
@@ -28,6 +28,7 @@ def test_payloads_with_never_gives_a_comment() -> None:
     assert list(events.payloads_with(b'"u"', b': "u"\n\n')) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"data: 1", b": c", b"event: x\ndata: 2", b""]), max_size=8), st.booleans())
 def test_split_loses_and_adds_nothing(blocks: list[bytes], is_crlf: bool) -> None:
     stream = b"".join(block + b"\n\n" for block in blocks)

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypereal.wire.upstream_errors import MESSAGE_CHARACTERS_MAX, UpstreamError, error_inside, upstream_error
@@ -58,6 +58,11 @@ def test_what_looks_like_a_key_is_struck_out(secret: str) -> None:
     assert message.endswith(" given")
 
 
+def test_prose_stays_as_it_is() -> None:
+    prose = "The risk-averse key-value store says: maximum context length is 128000 tokens (req_0123456789abcdef)."
+    assert upstream_error(400, json.dumps({"error": prose}).encode()).message == prose
+
+
 def test_messages_are_one_bounded_line() -> None:
     message = upstream_error(400, json.dumps({"error": {"message": "a b\n" * 10_000}}).encode()).message
     assert len(message) == MESSAGE_CHARACTERS_MAX
@@ -85,6 +90,7 @@ def test_the_status_that_an_error_inside_a_200_names_is_taken() -> None:
     assert error.status == 503
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_raise(body: bytes) -> None:
     upstream_error(500, body)

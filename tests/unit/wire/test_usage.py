@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypereal.kit.usage import Usage
@@ -136,6 +136,7 @@ def test_gemini_without_any_output_count_is_no_usage() -> None:
 counts = st.integers(0, 10**6)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(PROFILES)), counts, counts, counts, counts, counts)
 def test_no_vendor_is_ever_counted_below_what_it_said(
     profile: str, prompt: int, completion: int, cached: int, written: int, reasoning: int
