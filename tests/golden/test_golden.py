@@ -53,7 +53,7 @@ def play(folder: Path) -> Iterator[tuple[str, bytes]]:
     if (folder / "request.json").exists():
         try:
             request = dialect.read((folder / "request.json").read_bytes(), model=case.model)
-            sent = bridge.request(request) if bridge else request
+            sent = bridge.request(request, PROFILES[case.profile]) if bridge else request
             yield "upstream_request.json", upstream.write(sent, case.upstream_model, PROFILES[case.profile])
         except HyperealError as error:
             yield "error.json", dialect.error_body(error, REQUEST_ID)
@@ -64,7 +64,7 @@ def play(folder: Path) -> Iterator[tuple[str, bytes]]:
         body = (folder / "upstream.json").read_bytes()
         yield from facts(upstream, upstream.usage_of_answer(body, PROFILES[case.profile]), None, body)
         if bridge:
-            yield "reply.json", bridge.answer(body)
+            yield "reply.json", bridge.answer(body, PROFILES[case.profile])
         elif upstream.error_in(body) is None:
             yield "unfolded.sse", upstream.unfold(body)
 
@@ -76,7 +76,7 @@ def play_stream(
     usage = upstream.usage_of_stream(first, tail, PROFILES[case.profile])
     yield from facts(upstream, usage, upstream.is_complete(tail), stream)
     if bridge:
-        through = bridge.stream()
+        through = bridge.stream(PROFILES[case.profile])
         yield "reply.sse", through.feed(stream) + through.end()
     elif request is not None and not request.wants_usage:
         merger = FinishMerger()

@@ -12,7 +12,7 @@ from tests.contract.wire.test_dialects import ANSWERS, GOLDEN, WHOLE_STREAMS
 
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import Overloaded
-from hypereal.wire import BRIDGES, DIALECTS, WireDialect
+from hypereal.wire import BRIDGES, DIALECTS, PROFILES, WireDialect
 
 ANSWER_TYPES = {
     Dialect.OPENAI_CHAT: TypeAdapter(ChatCompletion),
@@ -53,7 +53,7 @@ def test_a_failed_response_is_whole() -> None:
 
 
 def test_a_bridged_stream_is_geminis() -> None:
-    through = BRIDGES[Dialect.GEMINI, Dialect.OPENAI_CHAT].stream()
+    through = BRIDGES[Dialect.GEMINI, Dialect.OPENAI_CHAT].stream(PROFILES["local"])
     stream = through.feed((GOLDEN / "gemini" / "bridge_stream" / "upstream.sse").read_bytes()) + through.end()
     chunks = [json.loads(line[6:]) for line in stream.split(b"\n") if line.startswith(b"data: ")]
     read = [GenerateContentResponse.model_validate(chunk) for chunk in chunks]

@@ -9,13 +9,14 @@ from hypereal.kit.errors import InvalidRequest, UpstreamFailed
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES
 
 BRIDGE = BRIDGES[Dialect.GEMINI, Dialect.OPENAI_CHAT]
+LOCAL = PROFILES["local"]
 HELLO = [{"role": "user", "parts": [{"text": "hi"}]}]
 
 
 def bridged(**members: object) -> dict[str, object]:
     body = json.dumps({"contents": HELLO, **members}).encode()
-    request = BRIDGE.request(DIALECTS[Dialect.GEMINI].read(body, model="m", stream=False))
-    return json.loads(DIALECTS[Dialect.OPENAI_CHAT].write(request, "up", PROFILES["local"]))
+    request = BRIDGE.request(DIALECTS[Dialect.GEMINI].read(body, model="m", stream=False), LOCAL)
+    return json.loads(DIALECTS[Dialect.OPENAI_CHAT].write(request, "up", LOCAL))
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,13 @@ def bridged(**members: object) -> dict[str, object]:
 def test_settings_are_carried_over(config: dict[str, object], expected: dict[str, object]) -> None:
     sent = bridged(generationConfig=config)
     assert {name: value for name, value in sent.items() if name not in ("model", "messages")} == expected
+
+
+def test_the_output_limit_has_the_name_that_the_vendor_takes() -> None:
+    body = json.dumps({"contents": HELLO, "generationConfig": {"maxOutputTokens": 5}}).encode()
+    request = DIALECTS[Dialect.GEMINI].read(body, model="m", stream=False)
+    assert "max_completion_tokens" in BRIDGE.request(request, PROFILES["openai"]).fields
+    assert "max_tokens" in BRIDGE.request(request, PROFILES["zai"]).fields
 
 
 def test_a_json_schema_goes_through_untouched() -> None:
@@ -69,13 +77,13 @@ def test_contents_of_a_wrong_shape_are_refused(contents: list[object]) -> None:
 )
 def test_finish_reasons_have_their_gemini_names(reason: str, expected: str) -> None:
     body = {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": reason}]}
-    assert json.loads(BRIDGE.answer(json.dumps(body).encode()))["candidates"][0]["finishReason"] == expected
+    assert json.loads(BRIDGE.answer(json.dumps(body).encode(), LOCAL))["candidates"][0]["finishReason"] == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"error":{"message":"m"}}', b"[]"])
 def test_what_is_no_completion_is_the_upstreams_failure(body: bytes) -> None:
     with pytest.raises(UpstreamFailed):
-        BRIDGE.answer(body)
+        BRIDGE.answer(body, LOCAL)
 
 
 def test_a_stream_does_not_depend_on_how_its_events_are_grouped_and_ends_once() -> None:
@@ -86,7 +94,7 @@ def test_a_stream_does_not_depend_on_how_its_events_are_grouped_and_ends_once() 
         b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n',
     ]
     events.append(b"data: [DONE]\n\n")
-    one, many = BRIDGE.stream(), BRIDGE.stream()
+    one, many = BRIDGE.stream(LOCAL), BRIDGE.stream(LOCAL)
     whole = one.feed(b"".join(events)) + one.end()
     assert whole == b"".join(many.feed(event) for event in events) + many.end()
     assert whole.count(b"finishReason") == 1
@@ -94,7 +102,7 @@ def test_a_stream_does_not_depend_on_how_its_events_are_grouped_and_ends_once() 
 
 
 def test_a_cut_stream_does_not_look_whole() -> None:
-    through = BRIDGE.stream()
+    through = BRIDGE.stream(LOCAL)
     through.feed(b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n')
     assert through.end() == b""
 
