@@ -16,8 +16,8 @@ _NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
 _choices = msgspec.json.Decoder(list[members.Fields])
 
 
-def finish_at(read: bytes) -> int:
-    """Where in READ, whole events of a stream, a finish chunk may be; -1: nowhere.
+def may_finish(read: bytes) -> bool:
+    """Whether READ, whole events of a stream, may hold a finish chunk: cheap, and never falsely no.
 
     A reason set on a line of its own would be missed; no vendor prints chunks so.
     """
@@ -46,7 +46,7 @@ class FinishMerger:
         payload = next(events.payloads(event), b"")
         if not payload:
             return event
-        chunk = None if payload == DONE else chunk_of(payload)
+        chunk = None if payload == DONE or not _is_text(payload) else chunk_of(payload)
         if chunk is None:
             return self._release() + event
         if not chunk.choices:
@@ -70,3 +70,12 @@ class FinishMerger:
         held = self._held if self._usage is None else {**self._held, "usage": self._usage}
         self._held = None
         return events.event(members.encode(held))
+
+
+def _is_text(payload: bytes) -> bool:
+    """Decoding into structs leaves bytes unread that are no UTF-8; what is not, we do not touch."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

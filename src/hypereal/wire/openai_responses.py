@@ -30,6 +30,7 @@ class _Event(msgspec.Struct, gc=False):
     type: str = ""
     sequence_number: int = -1
     response: _Response | None = None
+    output_index: int = -1
     item: _Item | None = None
     """Of `response.output_item.done`."""
 
@@ -116,7 +117,10 @@ class OpenAIResponses(Counting):
         return events.named_event("response.failed", members.encode(failed))
 
     def heartbeat(self, tail: bytes = b"") -> bytes:
-        """A typed event: a comment would not reset Codex's idle timer. It repeats the last number, taking none away."""
+        """A typed event: a comment would not reset Codex's idle timer. It repeats the last number, taking none away.
+
+        One client wants no typed event before `response.created`: the `.stream()` helper of openai-python 3.54.
+        """
         number = max(0, _last_number(tail))
         return events.named_event("keepalive", b'{"type":"keepalive","sequence_number":%d}' % number)
 
@@ -136,8 +140,12 @@ def _event_of(payload: bytes) -> _Event | None:
 
 def _items_done(stream: bytes) -> list[_Item]:
     """The output items of a stream whose last event leaves them out."""
-    found = (_event_of(payload) for payload in events.payloads_with(b'"response.output_item.done"', stream))
-    return [event.item for event in found if event is not None and event.item is not None]
+    found: dict[int, _Item] = {}
+    for payload in events.payloads_with(b'"response.output_item.done"', stream):
+        event = _event_of(payload)
+        if event is not None and event.item is not None:
+            found[event.output_index] = event.item
+    return list(found.values())
 
 
 def _usage_of(response: _Response, profile: Profile) -> Usage | None:

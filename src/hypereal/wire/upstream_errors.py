@@ -16,7 +16,7 @@ EVENTS_MAX = 8
 """An error comes as the first event, after pings and the like at most."""
 
 _SECRETS = re.compile(
-    r"(?:ck_|sk-|pk-|rk-|xai-|gsk_|AIza|key-|eyJ)[A-Za-z0-9_.*\-]{6,}|(?<=[Bb]earer )\S+|(?<=key=)[^&\s\"']+"
+    r"\b(?:ck_|sk-|xai-|gsk_|AIza|eyJ)[A-Za-z0-9_.*\-]{6,}|(?<=[Bb]earer )\S+|(?<=key=)[^&\s\"']+"
     r"|(?=[A-Za-z0-9_\-]*\d)(?=[A-Za-z0-9_\-]*[A-Za-z])[A-Za-z0-9_\-]{32,}"
 )
 """Keys by their vendors' prefixes, masked ones too, and any long run of letters and digits."""

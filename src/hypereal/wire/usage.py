@@ -20,12 +20,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """False: refuses `stream_options` and sends usage in its last chunk unasked."""
     reasoning_beside_output: bool = False
     """`completion_tokens` leaves reasoning out, unless `total_tokens` shows that it is in (xAI)."""
+    output_limit: str = "max_tokens"
+    """How a bridge names the limit of output in chat: OpenAI's reasoning models refuse the older name."""
 
 
 _PLAIN = Profile()
 
 PROFILES: Mapping[str, Profile] = {
-    "openai": _PLAIN,
+    "openai": Profile(output_limit="max_completion_tokens"),
     "anthropic": _PLAIN,
     "google": _PLAIN,
     "local": _PLAIN,

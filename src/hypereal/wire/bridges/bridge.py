@@ -4,6 +4,7 @@ from typing import Protocol
 
 from hypereal.kit.dialects import Dialect
 from hypereal.wire.request import Request
+from hypereal.wire.usage import Profile
 
 
 class BridgedStream(Protocol):
@@ -17,16 +18,19 @@ class BridgedStream(Protocol):
 
 
 class Bridge(Protocol):
-    """Callers speak `caller`, the upstream speaks `upstream`. Usage and errors are read in the upstream's dialect."""
+    """Callers speak `caller`, the upstream speaks `upstream`, as its PROFILE has it.
+
+    For the bill, usage and errors are read from the upstream's own bytes in its own dialect.
+    """
 
     caller: Dialect
     upstream: Dialect
 
-    def request(self, request: Request) -> Request:
+    def request(self, request: Request, profile: Profile) -> Request:
         """The call in the upstream's dialect, ready for its `write`. Raises InvalidRequest for what it cannot carry."""
 
-    def answer(self, body: bytes) -> bytes:
+    def answer(self, body: bytes, profile: Profile) -> bytes:
         """A plain answer in the caller's dialect. Raises UpstreamFailed where BODY is none."""
 
-    def stream(self) -> BridgedStream:
+    def stream(self, profile: Profile) -> BridgedStream:
         """The translation of one stream."""

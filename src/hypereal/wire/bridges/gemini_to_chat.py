@@ -12,7 +12,7 @@ from hypereal.wire.folding.decoding import answer_object, mapping, objects
 from hypereal.wire.members import encode
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import error_of_value
-from hypereal.wire.usage import PROFILES, ChatUsage, chat_usage
+from hypereal.wire.usage import ChatUsage, Profile, chat_usage
 
 FINISH_REASONS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"}
 
@@ -20,7 +20,6 @@ _ROLES = {"user": "user", "model": "assistant"}
 _CONFIG = {
     "temperature": "temperature",
     "topP": "top_p",
-    "maxOutputTokens": "max_tokens",
     "stopSequences": "stop",
     "candidateCount": "n",
     "seed": "seed",
@@ -34,7 +33,6 @@ _SNAKE = {
     "generation_config": "generationConfig",
     "cached_content": "cachedContent",
     "top_p": "topP",
-    "max_output_tokens": "maxOutputTokens",
     "stop_sequences": "stopSequences",
     "candidate_count": "candidateCount",
     "presence_penalty": "presencePenalty",
@@ -55,12 +53,20 @@ class GeminiToChat:
     caller = Dialect.GEMINI
     upstream = Dialect.OPENAI_CHAT
 
-    def request(self, request: Request) -> Request:
+    def request(self, request: Request, profile: Profile) -> Request:
+        try:
+            return self._request(request, profile)
+        except RecursionError:
+            raise InvalidRequest("The body is nested too deeply.") from None
+
+    def _request(self, request: Request, profile: Profile) -> Request:
         body = _camel({name: members.decoded(raw, name) for name, raw in request.fields.items()})
         _refuse_more_than_text(body)
         config = _camel(mapping(body.get("generationConfig")))
         chat: dict[str, Any] = {"model": request.model, "messages": _messages(body)}
         chat |= {there: config[here] for here, there in _CONFIG.items() if config.get(here) is not None}
+        if request.output_tokens_max is not None:
+            chat[profile.output_limit] = request.output_tokens_max
         if (form := _response_format(config)) is not None:
             chat["response_format"] = form
         if request.stream:
@@ -76,7 +82,7 @@ class GeminiToChat:
             wants_usage=False,
         )
 
-    def answer(self, body: bytes) -> bytes:
+    def answer(self, body: bytes, profile: Profile) -> bytes:
         answer = answer_object(body)
         candidates = [
             _candidate(choice, mapping(choice.get("message")).get("content"), choice.get("finish_reason") or "stop")
@@ -84,18 +90,19 @@ class GeminiToChat:
         ]
         if not candidates:
             raise UpstreamFailed("The upstream's answer could not be read.")
-        return encode({"candidates": candidates} | _metadata(answer, _usage(answer)))
+        return encode({"candidates": candidates} | _metadata(answer, _usage(answer, profile)))
 
-    def stream(self) -> "ChatToGeminiStream":
-        return ChatToGeminiStream()
+    def stream(self, profile: Profile) -> "ChatToGeminiStream":
+        return ChatToGeminiStream(profile)
 
 
 class ChatToGeminiStream:
     """Chat chunks into Gemini's. The ends of the candidates wait for the usage, which Gemini has in its last chunk."""
 
-    __slots__ = ("_ends", "_head", "_usage")
+    __slots__ = ("_ends", "_head", "_profile", "_usage")
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
         self._ends: list[dict[str, Any]] = []
         self._head: dict[str, Any] = {}
         self._usage: Usage | None = None
@@ -121,7 +128,7 @@ class ChatToGeminiStream:
         if (error := error_of_value(200, chunk)) is not None:
             return events.event(errors.gemini(UpstreamFailed(error.message or "The upstream failed.")))
         self._head = chunk
-        self._usage = _usage(chunk) or self._usage
+        self._usage = _usage(chunk, self._profile) or self._usage
         candidates = []
         for choice in objects(chunk.get("choices")):
             content = mapping(choice.get("delta")).get("content")
@@ -164,7 +171,7 @@ def _messages(body: dict[str, Any]) -> list[dict[str, str]]:
         messages.append({"role": "system", "content": system if isinstance(system, str) else _text(system)})
     for content in body.get("contents") or ():
         role = mapping(content).get("role") or "user"
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             raise InvalidRequest("'contents': a role must be 'user' or 'model'.", param="contents")
         messages.append({"role": _ROLES[role], "content": _text(content)})
     return messages
@@ -210,17 +217,16 @@ def _candidate(choice: dict[str, Any], text: Any, finish_reason: str | None) -> 
     parts = [{"text": text}] if isinstance(text, str) and text else []
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": choice.get("index") or 0}
     if finish_reason is not None:
-        candidate["finishReason"] = FINISH_REASONS.get(finish_reason, "OTHER")
+        candidate["finishReason"] = FINISH_REASONS.get(str(finish_reason), "OTHER")
     return candidate
 
 
-def _usage(answer: dict[str, Any]) -> Usage | None:
-    """A bridged upstream is of the OpenAI-compatible kind; its vendor's own profile only bears on the bill."""
+def _usage(answer: dict[str, Any], profile: Profile) -> Usage | None:
     try:
         said = msgspec.convert(answer.get("usage"), ChatUsage | None)
     except msgspec.ValidationError:
         return None
-    return chat_usage(said, PROFILES["openai_compatible"])
+    return chat_usage(said, profile)
 
 
 def _metadata(answer: dict[str, Any], usage: Usage | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from hypereal.wire import events
-from hypereal.wire.folding.decoding import answer_object, mapping, objects, stream_objects, unusable
+from hypereal.wire.folding.decoding import answer_object, mapping, objects, position, stream_objects, unusable
 from hypereal.wire.members import UNREADABLE, encode
 
 _APPENDED = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
@@ -17,7 +17,7 @@ def fold(stream: bytes) -> bytes:
     message: dict[str, Any] = {}
     blocks: dict[int, dict[str, Any]] = {}
     for event in stream_objects(stream):
-        index = event.get("index") or 0
+        index = position(event.get("index"))
         match event.get("type"):
             case "message_start":
                 message = mapping(event.get("message"))
@@ -58,16 +58,16 @@ def unfold(body: bytes) -> bytes:
 def _apply(block: dict[str, Any], delta: dict[str, Any]) -> None:
     kind = str(delta.get("type"))
     if (member := _APPENDED.get(kind)) is not None:
-        block[member] = (block.get(member) or "") + str(delta.get(member) or "")
+        block[member] = str(block.get(member) or "") + str(delta.get(member) or "")
     elif kind == "input_json_delta":
-        block[_PIECES] = block.get(_PIECES, "") + str(delta.get(_PIECES) or "")
+        block[_PIECES] = str(block.get(_PIECES) or "") + str(delta.get(_PIECES) or "")
     elif kind == "citations_delta":
-        block["citations"] = [*(block.get("citations") or []), delta.get("citation")]
+        block["citations"] = [*objects(block.get("citations")), delta.get("citation")]
 
 
 def _closed(block: dict[str, Any]) -> dict[str, Any]:
     """BLOCK with the pieces of its tool input as one value; no pieces leave what its start said."""
-    if pieces := block.pop(_PIECES, ""):
+    if pieces := str(block.pop(_PIECES, "")):
         try:
             block["input"] = msgspec.json.decode(pieces.encode())
         except UNREADABLE:
@@ -79,7 +79,7 @@ def _opened(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]
     """BLOCK as its start and the deltas that fill it; kinds we do not know are whole at once."""
     match block:
         case {"type": "text", "text": str(text)}:
-            deltas = [{"type": "citations_delta", "citation": each} for each in block.get("citations") or []]
+            deltas = [{"type": "citations_delta", "citation": each} for each in objects(block.get("citations"))]
             start = {name: value for name, value in block.items() if name != "citations"}
             return start | {"text": ""}, [*deltas, {"type": "text_delta", "text": text}]
         case {"type": "thinking", "thinking": str(thinking)}:

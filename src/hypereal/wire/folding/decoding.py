@@ -40,6 +40,11 @@ def objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def position(value: Any) -> int:
+    """VALUE where it is a whole number, else 0: what an index says that was left out."""
+    return value if type(value) is int else 0
+
+
 def _checked(payload: bytes) -> dict[str, Any]:
     try:
         value = _object.decode(payload)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from hypereal.wire import events
-from hypereal.wire.folding.decoding import answer_object, mapping, objects, stream_objects, unusable
+from hypereal.wire.folding.decoding import answer_object, mapping, objects, position, stream_objects, unusable
 from hypereal.wire.members import encode
 
 
@@ -15,7 +15,7 @@ def fold(stream: bytes) -> bytes:
     candidates: dict[int, dict[str, Any]] = {}
     for chunk in stream_objects(stream):
         for piece in objects(chunk.pop("candidates", None)):
-            candidate = candidates.setdefault(piece.get("index") or 0, {"content": {"role": "model", "parts": []}})
+            candidate = candidates.setdefault(position(piece.get("index")), {"content": {"role": "model", "parts": []}})
             content = mapping(piece.pop("content", None))
             for part in objects(content.pop("parts", None)):
                 _append(candidate["content"]["parts"], part)

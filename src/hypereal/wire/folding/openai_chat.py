@@ -3,11 +3,14 @@
 from typing import Any
 
 from hypereal.wire import events
-from hypereal.wire.folding.decoding import answer_object, mapping, objects, stream_objects, unusable
+from hypereal.wire.folding.decoding import answer_object, mapping, objects, position, stream_objects, unusable
 from hypereal.wire.members import encode
 
 _APPENDED = {"content", "reasoning_content", "reasoning", "refusal", "arguments", "input", "data", "transcript"}
 """Members whose string comes in pieces. Of all others the last word counts."""
+
+_PIECE = {"index", "delta", "message", "usage"}
+"""Members of a choice in a chunk that are not simply those of the whole choice."""
 
 
 def fold(stream: bytes) -> bytes:
@@ -16,10 +19,10 @@ def fold(stream: bytes) -> bytes:
     choices: dict[int, dict[str, Any]] = {}
     for chunk in stream_objects(stream):
         for piece in objects(chunk.get("choices")):
-            index = piece.get("index") or 0
+            index = position(piece.get("index"))
             choice = choices.setdefault(index, {"index": index, "message": {"role": "assistant", "content": None}})
             _merge(choice["message"], mapping(piece.get("delta")))
-            rest = {name: value for name, value in piece.items() if name not in ("index", "delta", "usage")}
+            rest = {name: value for name, value in piece.items() if name not in _PIECE}
             _merge(choice, rest)
             _merge(answer, {"usage": piece.get("usage")})
         answer |= {k: v for k, v in chunk.items() if v is not None and k not in ("choices", "object")}

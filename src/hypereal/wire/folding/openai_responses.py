@@ -3,7 +3,7 @@
 from typing import Any
 
 from hypereal.wire import events
-from hypereal.wire.folding.decoding import answer_object, mapping, objects, stream_objects, unusable
+from hypereal.wire.folding.decoding import answer_object, mapping, objects, position, stream_objects, unusable
 from hypereal.wire.members import encode
 
 _ENDINGS = {"completed", "incomplete", "failed"}
@@ -18,7 +18,7 @@ def fold(stream: bytes) -> bytes:
     for event in stream_objects(stream):
         name = str(event.get("type"))
         if name == "response.output_item.done":
-            items[event.get("output_index") or len(items)] = mapping(event.get("item"))
+            items[position(event.get("output_index"))] = mapping(event.get("item"))
         elif name.removeprefix("response.") in _ENDINGS:
             response = mapping(event.get("response"))
             if not response.get("output"):
@@ -39,7 +39,7 @@ def unfold(body: bytes) -> bytes:
     ]
     for index, item in enumerate(objects(response["output"])):
         parts += [part | {"output_index": index} for part in _item_events(item)]
-    status = response.get("status")
+    status = str(response.get("status"))
     parts.append({"type": f"response.{status if status in _ENDINGS else 'completed'}", "response": response})
     numbered = ({"sequence_number": number} | part for number, part in enumerate(parts))
     return b"".join(events.named_event(part["type"], encode(part)) for part in numbered)
