@@ -1,17 +1,18 @@
 """The heads of our answers, and our own errors as whole answers. The one place where either is written."""
 
-import time
 from email.utils import formatdate
 
 from hypereal.gateway.call import Call
-from hypereal.kit import clock, money
+from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError
+from hypereal.kit.money import MICRO_PER_CREDIT
 from hypereal.limits import Quota
 from hypereal.net import REASONS
 from hypereal.wire import DIALECTS
 
 JSON = b"application/json"
+CHUNKED = b"transfer-encoding: chunked\r\n"
 EVENTS = b"text/event-stream; charset=utf-8"
 FINAL_STATUSES = frozenset({400, 401, 402, 403})
 """Sending the request again cannot help: `x-should-retry: false` tells those clients that would."""
@@ -26,18 +27,21 @@ PREFLIGHT = (
     b"access-control-max-age: 86400\r\n"
 )
 
-_date = [0, b""]
+
+class _Date:
+    """The `date` line of the current second."""
+
+    unix_s = 0
+    line = b""
 
 
 def date_line() -> bytes:
-    """`date: …` of this second."""
+    """`date: …`"""
     now = int(clock.coarse.unix_s)
-    if _date[0] != now:
-        _date[0] = now
-        _date[1] = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
-    line = _date[1]
-    assert isinstance(line, bytes)
-    return line
+    if _Date.unix_s != now:
+        _Date.unix_s = now
+        _Date.line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
+    return _Date.line
 
 
 def head(
@@ -45,26 +49,36 @@ def head(
 ) -> bytes:
     """A whole answer head. LENGTH None: chunked. EXTRA are ready lines, each with its CRLF."""
     request_id = call.request_id.encode()
-    framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
-    return b"HTTP/1.1 %d %s\r\n%scontent-type: %s\r\n%s\r\n%sx-request-id: %s\r\nrequest-id: %s\r\n%s%s%s%s\r\n" % (
+    if quota is not None:
+        extra = b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n%s" % (
+            quota.limit,
+            quota.remaining,
+            quota.reset_s,
+            extra,
+        )
+    if call.facts.origin:
+        extra = CORS + extra
+    if not call.connection.keeps_alive:
+        extra = b"connection: close\r\n" + extra
+    return (
+        b"HTTP/1.1 %d %s\r\n%scontent-type: %s\r\n%s"
+        b"x-request-id: %s\r\nrequest-id: %s\r\nx-hypereal-request-id: %s\r\n%s\r\n"
+    ) % (
         status,
         REASONS.get(status, b"Unknown"),
         date_line(),
         content_type,
-        framing,
-        b"" if call.connection.keeps_alive else b"connection: close\r\n",
+        CHUNKED if length is None else b"content-length: %d\r\n" % length,
         request_id,
         request_id,
-        b"x-hypereal-request-id: %s\r\n" % request_id,
-        b"" if quota is None else _quota_lines(quota),
-        CORS if call.facts.origin else b"",
+        request_id,
         extra,
     )
 
 
 def cost_line(micro: int) -> bytes:
-    """`x-hypereal-cost-credits: …`"""
-    return b"x-hypereal-cost-credits: %s\r\n" % money.credits(micro).encode()
+    """`x-hypereal-cost-credits: …`, with all six decimals."""
+    return b"x-hypereal-cost-credits: %d.%06d\r\n" % divmod(micro, MICRO_PER_CREDIT)
 
 
 def error_answer(call: Call, error: HyperealError, dialect: Dialect, quota: Quota | None) -> bytes:
@@ -74,16 +88,3 @@ def error_answer(call: Call, error: HyperealError, dialect: Dialect, quota: Quot
     if error.status in FINAL_STATUSES:
         extra += b"x-should-retry: false\r\n"
     return head(call, error.status, JSON, len(body), quota=quota, extra=extra) + body
-
-
-def _quota_lines(quota: Quota) -> bytes:
-    return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % (
-        quota.limit,
-        quota.remaining,
-        quota.reset_s,
-    )
-
-
-def elapsed_ms(since_s: float, until_s: float | None = None) -> int:
-    """Whole milliseconds between two readings of the monotonic clock."""
-    return int(((time.monotonic() if until_s is None else until_s) - since_s) * 1000)

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hypereal.gateway.call import Call
-from hypereal.gateway.facts import Action
 from hypereal.gateway.routing import Way
 from hypereal.kit import log
 from hypereal.kit.dialects import Dialect
@@ -42,7 +42,7 @@ class AnswerRefused(Exception):
         self.message = message
 
 
-async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], action: Action = Action.GENERATE) -> Way:
+async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts_tokens: bool = False) -> Way:
     """Ask each of WAYS in turn; `call.upstream` then holds the answer, collected or a stream at its first event.
 
     Raises InvalidRequest or RequestTooLarge where the upstream blames the caller, else UpstreamFailed, Overloaded or
@@ -51,7 +51,7 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], action: A
     request = bill.request
     assert request is not None
     last: AnswerRefused | UpstreamLost | None = None
-    for way in [way for way in ways if way.target.is_available] or ways:
+    for way in _in_order(ways):
         for tries in range(TRIES_PER_TARGET):
             if bill.attempts >= TRIES_MAX:
                 break
@@ -60,8 +60,10 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], action: A
             bill.attempts += 1
             bill.way = way
             try:
-                await _ask(call, way, request, action)
-                _check(call, way)
+                await _ask(call, way, request, counts_tokens=counts_tokens)
+                _check(call, bill, way)
+                way.target.succeeded()
+                return way
             except (UpstreamLost, AnswerRefused) as error:
                 last = error
                 _let_go(call)
@@ -69,62 +71,70 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], action: A
                 log.get("gateway").info(
                     "target failed", target=way.target.name, request_id=call.request_id, why=str(error)
                 )
-                continue
-            way.target.succeeded()
-            return way
     raise _final(last, len(ways))
 
 
-async def _ask(call: Call, way: Way, request: Request, action: Action) -> None:
-    pool, head = way.line(action, stream=request.stream)
+def _in_order(ways: tuple[Way, ...]) -> Iterator[Way]:
+    """The ways whose circuit breakers are closed; where none is, all of them, since one may have mended."""
+    is_any = False
+    for way in ways:
+        if way.target.is_available:
+            is_any = True
+            yield way
+    if not is_any:
+        yield from ways
+
+
+async def _ask(call: Call, way: Way, request: Request, *, counts_tokens: bool) -> None:
+    pool, head = way.line(stream=request.stream, counts_tokens=counts_tokens)
     if way.bridge is not None:
-        request = way.bridge.request(request)
+        request = way.bridge.request(request, way.profile)
     body = way.wire.write(request, way.target.model, way.profile)
     forwarded = call.facts.forwarded
     if way.dialect is Dialect.ANTHROPIC_MESSAGES and b"anthropic-version:" not in forwarded:
         forwarded += ANTHROPIC_VERSION
     head = b"%s%d\r\n%s\r\n" % (head, len(body), forwarded)
     call.silence_s_max = way.target.provider.timeout_s
-    is_new = False
+    upstream = pool.take()
     while True:
-        upstream = None if is_new else pool.take()
         if upstream is None:
             upstream = await call.aside(pool.connect())
         call.upstream = upstream
         upstream.send(call, head, body)
         try:
-            await call.wait()
+            return await call.wait()
         except UpstreamLost as lost:
             if not lost.is_stale:
                 raise
             _let_go(call)  # closed while it was idle: not a try, a new connection
-            is_new = True
-            continue
-        return
+            upstream = None
 
 
-def _check(call: Call, way: Way) -> None:
-    """Raises AnswerRefused unless the answer is one; InvalidRequest or RequestTooLarge where the caller is to blame."""
+def _check(call: Call, bill: "Bill", way: Way) -> None:
+    """Raises AnswerRefused unless the answer is one; InvalidRequest or RequestTooLarge where the caller is to blame.
+
+    Usage that a plain answer says is kept: what was counted was answered.
+    """
     upstream = call.upstream
     assert upstream is not None and upstream.head is not None
     status = upstream.head.status
-    said = upstream.first if upstream.head.is_sse else upstream.whole()
     if status == 200:
-        if not upstream.head.is_sse and way.wire.usage_of_answer(said, way.profile) is not None:
-            return  # what was counted was answered
-        inside = way.wire.error_in(said)
+        if upstream.is_stream:
+            inside = way.wire.error_in(upstream.first)
+        else:
+            bill.usage = way.wire.usage_of_answer(upstream.whole(), way.profile)
+            inside = way.wire.error_in(upstream.whole()) if bill.usage is None else None
         if inside is None:
             return
         status = inside.status
     else:
-        inside = upstream_error(status, said)
-    message = inside.message
+        inside = upstream_error(status, upstream.first if upstream.is_stream else upstream.whole())
     if status in CALLERS_FAULT:
-        message = message or "the upstream refused the request"
+        message = inside.message or "the upstream refused the request"
         if status == 413:
             raise RequestTooLarge(message)
         raise InvalidRequest(message, code=inside.code)
-    raise AnswerRefused(status, f"status {status}: {message}")
+    raise AnswerRefused(status, f"status {status}: {inside.message}")
 
 
 def _let_go(call: Call) -> None:

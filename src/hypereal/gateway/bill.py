@@ -1,12 +1,12 @@
 """What one call costs and who pays for it: held before it costs anything, settled exactly once, logged in any case."""
 
 import math
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hypereal.accounts import Principal
 from hypereal.catalog import Model, Price, price_of, surcharged, surcharges, worst_case
-from hypereal.gateway.answers import elapsed_ms
 from hypereal.gateway.call import Call
 from hypereal.gateway.metrics import Meter
 from hypereal.gateway.routing import Way
@@ -27,6 +27,7 @@ IMAGES_LIKELY_BYTES = 1024 * 1024
 GROW_AT_PERCENT = 80
 BYTES_PER_TOKEN = 4
 STATUS_CLIENT_GONE = 499
+MODEL_CHARS_MAX = 200
 
 
 class Bill:
@@ -35,6 +36,7 @@ class Bill:
     __slots__ = (
         "_call",
         "_hold",
+        "_meter",
         "_output_tokens_held",
         "_plane",
         "_price",
@@ -47,6 +49,7 @@ class Bill:
         "request",
         "settlement",
         "status",
+        "usage",
         "way",
     )
 
@@ -54,6 +57,7 @@ class Bill:
         self._call = call
         self._plane = plane
         self._hold: Hold | None = None
+        self._meter: Meter | None = None
         self._price: Price | None = None
         self._output_tokens_held = 0
         self.principal: Principal | None = None
@@ -61,11 +65,19 @@ class Bill:
         self.request: Request | None = None
         self.model: Model | None = None
         self.way: Way | None = None
+        self.usage: Usage | None = None
+        """What a plain answer said that it consumed."""
         self.attempts = 0
         self.status = 0
         self.error_type: str | None = None
         self.settlement: Settlement | None = None
         self.is_logged = False
+
+    @property
+    def payer(self) -> Principal:
+        """Who pays. Only once the call is authenticated."""
+        assert self.principal is not None
+        return self.principal
 
     # -- before ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +87,7 @@ class Bill:
         Raises InvalidRequest (a field that would change the price in a way that is not billed), InsufficientCredits,
         SpendingLimitReached, Overloaded.
         """
-        assert self.principal is not None and model.price is not None
+        assert model.price is not None
         surcharge = surcharges(request.dialect, request.fields)
         price = self._price = surcharged(model.price, surcharge.rate_percent)
         outputs = min(request.output_tokens_max or OUTPUT_TOKENS_DEFAULT, model.output_tokens_max) * request.choices
@@ -85,17 +97,17 @@ class Bill:
         if inputs <= IMAGES_LIKELY_BYTES:
             try:
                 amount = worst_case(price, min(inputs, model.context_tokens_max), outputs, searches)
-                self._hold = await self._ask(self.principal, amount)
+                self._hold = await self._ask(amount)
                 return
             except InsufficientCredits:
                 pass  # a token is a byte at most, but an image has far fewer tokens than bytes: look closer
         exact = min(DIALECTS[request.dialect].input_tokens_max(request), model.context_tokens_max)
-        self._hold = await self._ask(self.principal, worst_case(price, exact, outputs, searches))
+        self._hold = await self._ask(worst_case(price, exact, outputs, searches))
 
-    async def _ask(self, principal: Principal, amount: Micro) -> Hold:
+    async def _ask(self, amount: Micro) -> Hold:
         """Hold AMOUNT, waiting for the database where this process has not leased enough."""
         call = self._call
-        ticket = self._plane.ledger.hold(principal, amount, call.wake)
+        ticket = self._plane.ledger.hold(self.payer, amount, call.wake)
         if ticket.is_pending:
             try:
                 await call.wait()
@@ -137,11 +149,11 @@ class Bill:
         self.status = status
         if usage is None or usage.is_estimated:
             usage = self._estimate(usage)
-        cost = price_of(self._price, usage)
-        settlement = self.settlement = self._plane.ledger.settle(hold, cost, usage, self._row())
+        settlement = self._plane.ledger.settle(hold, price_of(self._price, usage), usage, self._row())
+        self.settlement = settlement
         self.is_logged = True
-        self._meter().spend(usage, settlement.charged, settlement.written_off)
-        self._count()
+        if self._meter is not None:
+            self._meter.spend(usage, settlement.charged, settlement.written_off)
         return settlement
 
     def close(self) -> None:
@@ -157,12 +169,10 @@ class Bill:
             return
         if self.principal is None:
             return
-        row = self._row()
         if hold is not None:
-            self._plane.ledger.release(hold, row)
+            self._plane.ledger.release(hold, self._row())
         else:
-            self._plane.ledger.record(row)
-        self._count()
+            self._plane.ledger.record(self._row())
 
     def _seen(self) -> Usage | None:
         """What a stream that did not come to its end has said of its usage."""
@@ -193,44 +203,40 @@ class Bill:
         upstream, way = self._call.upstream, self.way
         if upstream is None or way is None or upstream.head is None:
             return 0
-        if not upstream.head.is_sse:
+        if not upstream.is_stream:
             return way.wire.estimate_output(upstream.whole())
         _, text_bytes = way.wire.output_text_bytes(upstream.events())
         scale = upstream.relayed_bytes / max(1, upstream.tail_bytes)
         return math.ceil(text_bytes * scale / BYTES_PER_TOKEN)
 
     def _row(self) -> UsageRow:
-        assert self.principal is not None
-        call, request, way = self._call, self.request, self.way
+        """The call's row of the usage log; counts it in the metrics too, once."""
+        call, request, way, payer = self._call, self.request, self.way, self.payer
         route = call.facts.route
         assert route is not None
-        began = self._plane.started_at(call.began_s)
+        began_s = call.began_s
+        duration_s = time.monotonic() - began_s
+        first_byte_s = call.first_byte_s - began_s if call.first_byte_s else None
+        model = self.model.id if self.model else request.model[:MODEL_CHARS_MAX] if request else ""
+        self._meter = self._plane.meters.of(
+            self.model.id if self.model else "none", way.target.provider.name if way else "none"
+        )
+        self._meter.count(self.error_type or "ok", first_byte_s or 0.0, duration_s)
         return UsageRow(
             request_id=call.request_id,
-            started_at=datetime.fromtimestamp(began, UTC),
-            owner_id=self.principal.owner_id,
-            key_id=self.principal.key_id,
+            started_at=datetime.fromtimestamp(self._plane.started_at(began_s), UTC),
+            owner_id=payer.owner_id,
+            key_id=payer.key_id,
             endpoint=route.endpoint,
             dialect=route.dialect if request is None else request.dialect,
-            model=self.model.id if self.model else request.model[:200] if request else "",
+            model=model,
             provider=way.target.provider.name if way else None,
             target=way.target.model if way else None,
             status=self.status,
             error_type=self.error_type,
             is_stream=request is not None and request.stream,
             attempts=self.attempts,
-            first_byte_ms=elapsed_ms(call.began_s, call.first_byte_s) if call.first_byte_s else None,
-            duration_ms=elapsed_ms(call.began_s),
+            first_byte_ms=None if first_byte_s is None else int(first_byte_s * 1000),
+            duration_ms=int(duration_s * 1000),
             client=call.facts.client,
-        )
-
-    def _meter(self) -> Meter:
-        model = self.model.id if self.model else "none"
-        return self._plane.meters.of(model, self.way.target.provider.name if self.way else "none")
-
-    def _count(self) -> None:
-        call = self._call
-        outcome = self.error_type or "ok"
-        self._meter().count(
-            outcome, (call.first_byte_s or call.began_s) - call.began_s, elapsed_ms(call.began_s) / 1000
         )

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hypereal.gateway.facts import Facts
 from hypereal.kit.ids import new_request_id
-from hypereal.net import Body, Connection, Malformed, RequestHead, Upstream
+from hypereal.net import Connection, Malformed, RequestHead, Upstream
 
 T = TypeVar("T")
 
@@ -75,9 +75,8 @@ class Call:
         self._conductor = conductor
         self.wake()
 
-    async def wait(self) -> None:
-        """Park until `wake` or `fail`."""
-        await _park()
+    wait = staticmethod(_park)
+    """`await call.wait()`: park until `wake` or `fail`."""
 
     async def aside(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ordinary asyncio WORK (a connect, a query, a sleep) from the conductor."""
@@ -96,12 +95,6 @@ class Call:
             task.cancel()
             raise
         return task.result()
-
-    async def body(self) -> Body:
-        """The whole request body. Raises Malformed (400, 413)."""
-        if not self.connection.read_body():
-            await _park()
-        return self.connection.body
 
     def finish(self) -> None:
         """The call is over: give the upstream back, and let the connection go on to its next request."""

@@ -6,6 +6,7 @@ from enum import Enum, auto
 import msgspec
 
 from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAllowed, UpgradeRequired
 from hypereal.net import RequestHead, query_values
 
 CLIENT_CHARS_MAX = 200
@@ -60,6 +61,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     origin: bool
     """Whether a browser asks, so that the answer needs CORS fields."""
+    refusal: HyperealError | None = None
+    """Why the head alone suffices to refuse the call."""
 
 
 _PREFIX = rb"(?:/api/v1/v1|/api/v1|/v1/v1|/v1)"
@@ -94,15 +97,28 @@ _FIXED = {
 
 def read_facts(head: RequestHead) -> Facts:
     """Read HEAD. Never raises: what does not fit a hot route belongs to the control process."""
+    route, credential = find_route(head), _credential(head)
     return Facts(
-        route=find_route(head),
-        credential=_credential(head),
+        route=route,
+        credential=credential,
         forwarded=b"".join(
             b"%s: %s\r\n" % (name.lower(), value) for name, value in head.fields if name.lower() in FORWARDED
         ),
         client=head.get(b"user-agent")[:CLIENT_CHARS_MAX].decode("latin-1"),
         origin=bool(head.get(b"origin")),
+        refusal=None if route is None else _refusal(head, route, credential),
     )
+
+
+def _refusal(head: RequestHead, route: Route, credential: bytes) -> HyperealError | None:
+    if b"websocket" in head.upgrade:
+        return UpgradeRequired("WebSocket is not served here: send the request over HTTP.")
+    if head.method not in (route.method, b"OPTIONS"):
+        method = route.method.decode()
+        return MethodNotAllowed(f"Use {method} here.", headers={"allow": method})
+    if not credential and head.method != b"OPTIONS":
+        return AuthenticationFailed("No API key. Send it as 'Authorization: Bearer ck_...' or 'x-api-key: ck_...'.")
+    return None
 
 
 def find_route(head: RequestHead) -> Route | None:

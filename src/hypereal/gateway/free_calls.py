@@ -33,8 +33,7 @@ QUERY_FIELDS_MAX = 20
 
 async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
     """The steps of the routes that cost nothing."""
-    assert bill.principal is not None
-    bill.quota = await plane.admit(call, bill.principal)
+    bill.quota = plane.admit(bill.payer) or await call.aside(plane.fetch_quota(bill.payer))
     route = call.facts.route
     assert route is not None
     if route.action is Action.COUNT_TOKENS:
@@ -47,13 +46,14 @@ async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
 
 async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, bytes]:
     """The upstream's count, else our own estimate where the model's targets speak another dialect."""
-    request = bill.request = await read_request(call)
+    if not call.connection.read_body():
+        await call.wait()
+    request = bill.request = read_request(call)
     model = bill.model = plane.catalog.require(request.model, request.dialect)
-    assert bill.principal is not None
-    permit(bill.principal, model)
+    permit(bill.payer, model)
     ways = tuple(way for way in plane.routing.ways(model, request.dialect) if way.bridge is None)
     if ways:
-        way = await open_answer(call, bill, ways, Action.COUNT_TOKENS)
+        way = await open_answer(call, bill, ways, counts_tokens=True)
         assert call.upstream is not None
         return call.upstream.whole(), way.target.labels
     count = DIALECTS[request.dialect].estimate_input(request)

@@ -7,7 +7,7 @@ from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.refusals import refuse
-from hypereal.gateway.replies import reply
+from hypereal.gateway.replies import relay, reply_whole
 from hypereal.gateway.requests import permit, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
@@ -23,7 +23,9 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
     """Authenticate, take the STEPS of the route; whatever happens, the caller is told and the bill is closed once."""
     bill = Bill(call, plane)
     try:
-        bill.principal = await plane.authenticate(call)  # 401
+        bill.principal = plane.keys.get(call.facts.credential)
+        if bill.principal is None:
+            bill.principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
         await steps(call, bill, plane)
     except (HyperealError, Malformed, UpstreamLost) as error:
         refuse(call, bill, error)
@@ -39,12 +41,15 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
 
 async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     """The steps of every LLM route that costs money."""
-    assert bill.principal is not None
-    request = bill.request = await read_request(call)  # 400, 413
+    if not call.connection.read_body():
+        await call.wait()
+    request = bill.request = read_request(call)  # 400, 413
     model = bill.model = plane.catalog.require(request.model, request.dialect)  # 400 with available_models
-    permit(bill.principal, model)  # 403
-    bill.quota = await plane.admit(call, bill.principal)  # 429
+    permit(bill.payer, model)  # 403
+    bill.quota = plane.admit(bill.payer) or await call.aside(plane.fetch_quota(bill.payer))  # 429
     ways = plane.routing.ways(model, request.dialect)  # 400 that names another endpoint
     await bill.hold(request, model)  # 402
     way = await open_answer(call, bill, ways)  # 502, each target in turn
-    await reply(call, bill, way)
+    if reply_whole(call, bill, way):
+        return
+    await relay(call, bill, way)

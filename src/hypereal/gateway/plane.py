@@ -2,15 +2,13 @@
 
 import os
 import time
-from collections.abc import Coroutine
-from typing import Any
 
 from hypereal.accounts import KeyCache, Principal
 from hypereal.catalog import Catalog
 from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
 from hypereal.gateway.call import Call
 from hypereal.gateway.cold import relay_cold
-from hypereal.gateway.facts import Action, Facts, Route, read_facts
+from hypereal.gateway.facts import Action, Facts, read_facts
 from hypereal.gateway.free_calls import answer_free
 from hypereal.gateway.metrics import Meters, Snapshot
 from hypereal.gateway.pipeline import conduct, generate
@@ -18,7 +16,6 @@ from hypereal.gateway.refusals import as_error
 from hypereal.gateway.routing import Pools, Routing
 from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
-from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAllowed, UpgradeRequired
 from hypereal.kit.ids import new_request_id
 from hypereal.kit.settings import Settings
 from hypereal.ledger import Ledger
@@ -54,21 +51,13 @@ class Plane:
         self.catalog = catalog
         self.routing = routing
 
-    # -- steps of a call -------------------------------------------------------------------------------------------
+    def admit(self, principal: Principal) -> Quota | None:
+        """Count a call against its owner's rate; None where the database must be asked. Raises RateLimited."""
+        return self.limiter.admit(principal.owner_id, self.requests_per_minute)
 
-    async def authenticate(self, call: Call) -> Principal:
-        """Who calls. Raises AuthenticationFailed, or Overloaded where the database is needed and away."""
-        principal = self.keys.get(call.facts.credential)
-        if principal is None:
-            principal = await call.aside(self.keys.fetch(call.facts.credential))
-        return principal
-
-    async def admit(self, call: Call, principal: Principal) -> Quota:
-        """Count the call against its owner's rate. Raises RateLimited, Overloaded."""
-        quota = self.limiter.admit(principal.owner_id, self.requests_per_minute)
-        if quota is None:
-            quota = await call.aside(self.limiter.fetch(principal.owner_id, self.requests_per_minute))
-        return quota
+    async def fetch_quota(self, principal: Principal) -> Quota:
+        """`admit` by the database. Raises RateLimited, Overloaded."""
+        return await self.limiter.fetch(principal.owner_id, self.requests_per_minute)
 
     def started_at(self, monotonic_s: float) -> float:
         """A reading of the monotonic clock as Unix time."""
@@ -83,7 +72,15 @@ class Plane:
             facts = head.memo = read_facts(head)
         call = Call(connection, head, facts)
         connection.call = call
-        call.begin(self._conductor(call, facts.route))
+        route = facts.route
+        if route is None:
+            call.begin(relay_cold(call, self))
+        elif facts.refusal is not None:
+            call.begin(_answer_at_once(call, error_answer(call, facts.refusal, route.dialect, None)))
+        elif head.method == b"OPTIONS":
+            call.begin(_answer_at_once(call, _preflight(call)))
+        else:
+            call.begin(conduct(call, self, generate if route.action is Action.GENERATE else answer_free))
 
     def refuse(self, connection: Connection, why: Malformed) -> bytes:
         """The whole answer to a request that broke the grammar. Which dialect it wanted is unknown: the superset."""
@@ -94,24 +91,6 @@ class Plane:
             b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
             b"x-request-id: %s\r\nx-should-retry: false\r\n\r\n%s"
         ) % (error.status, REASONS.get(error.status, b"Error"), len(body), request_id.encode(), body)
-
-    def _conductor(self, call: Call, route: Route | None) -> Coroutine[Any, None, None]:
-        if route is None:
-            return relay_cold(call, self)
-        method = call.head.method
-        if method == b"OPTIONS":
-            return _answer_at_once(call, _preflight(call))
-        if b"websocket" in call.head.upgrade:
-            error: HyperealError = UpgradeRequired("WebSocket is not served here: send the request over HTTP.")
-        elif method != route.method:
-            error = MethodNotAllowed(f"Use {route.method.decode()} here.", headers={"allow": route.method.decode()})
-        elif not call.facts.credential:
-            error = AuthenticationFailed(
-                "No API key. Send it as 'Authorization: Bearer ck_...' or 'x-api-key: ck_...'."
-            )
-        else:
-            return conduct(call, self, generate if route.action is Action.GENERATE else answer_free)
-        return _answer_at_once(call, error_answer(call, error, route.dialect, None))
 
     # -- once a second ---------------------------------------------------------------------------------------------
 

@@ -19,36 +19,33 @@ if TYPE_CHECKING:
 LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
 
 
-async def reply(call: Call, bill: "Bill", way: Way) -> None:
-    """Answer CALL with what `call.upstream` holds. Raises UpstreamFailed or UpstreamLost where that breaks off."""
-    upstream, request = call.upstream, bill.request
-    assert upstream is not None and upstream.head is not None and request is not None
+def reply_whole(call: Call, bill: "Bill", way: Way) -> bool:
+    """Answer at once where the upstream's answer is whole. False where it streams: `relay` then."""
     call.first_byte_s = time.monotonic()
-    if not upstream.head.is_sse:
-        usage = way.wire.usage_of_answer(upstream.whole(), way.profile)
-        _write_whole(call, bill, way, usage, upstream.whole())
-    elif request.stream and not call.head.is_1_0 and not _wants_array(call):
-        await _relay(call, bill, way)
-    else:
-        if not upstream.is_done:
-            upstream.gather()
-            await call.wait()
-        events = upstream.events()
-        _require_end(way, events)
-        usage = way.wire.usage_of_stream(upstream.first, events, way.profile)
-        _write_whole(call, bill, way, usage, way.wire.fold(events))
+    upstream = call.upstream
+    assert upstream is not None
+    if upstream.is_stream:
+        return False
+    _write_whole(call, bill, way, bill.usage, upstream.whole())
+    return True
 
 
-async def _relay(call: Call, bill: "Bill", way: Way) -> None:
-    """Bytes through, as they come. The last chunk waits for the settlement, so a clean end is a settled call."""
-    upstream, connection = call.upstream, call.connection
-    assert upstream is not None and bill.request is not None
-    dialect = DIALECTS[bill.request.dialect]
+async def relay(call: Call, bill: "Bill", way: Way) -> None:
+    """Bytes through, as they come. The last chunk waits for the settlement, so a clean end is a settled call.
+
+    Where the caller wants no stream it is folded into one answer. Raises UpstreamFailed or UpstreamLost where it
+    breaks off.
+    """
+    upstream, connection, request = call.upstream, call.connection, bill.request
+    assert upstream is not None and request is not None
+    if not request.stream or call.head.is_1_0 or _wants_array(call):
+        return await _gather(call, bill, way)
+    dialect = DIALECTS[request.dialect]
     head = b"" if call.is_started else stream_head(call, bill, way, upstream)
     call.is_started = True
     call.on_sweep = bill.grow_with_stream
     call.on_silence = lambda: connection.transport.write(chunk(dialect.heartbeat(upstream.last_events())))
-    upstream.relay(connection.transport, head, rewriter_for(bill.request, way))
+    upstream.relay(connection.transport, head, rewriter_for(request, way))
     if connection.is_out_paused:
         upstream.pause()
     if not upstream.is_done:
@@ -58,6 +55,18 @@ async def _relay(call: Call, bill: "Bill", way: Way) -> None:
     _require_end(way, tail)
     bill.settle(way.wire.usage_of_stream(upstream.first, tail, way.profile), status=200)
     connection.transport.write(LAST_CHUNK)
+
+
+async def _gather(call: Call, bill: "Bill", way: Way) -> None:
+    upstream = call.upstream
+    assert upstream is not None
+    if not upstream.is_done:
+        upstream.gather()
+        await call.wait()
+    events = upstream.events()
+    _require_end(way, events)
+    usage = way.wire.usage_of_stream(upstream.first, events, way.profile)
+    _write_whole(call, bill, way, usage, way.wire.fold(events))
 
 
 def stream_head(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bytes:
@@ -72,7 +81,7 @@ def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: 
     assert request is not None and upstream is not None
     settlement = bill.settle(usage, status=200)
     if way.bridge is not None:
-        body = way.bridge.answer(body)
+        body = way.bridge.answer(body, way.profile)
     content_type = answers.JSON
     if request.stream and _wants_array(call):
         body = b"[" + body + b"]"

@@ -6,12 +6,13 @@ from hypereal.gateway.call import Call
 from hypereal.kit.errors import PermissionDenied
 from hypereal.wire import DIALECTS, Request, read_by_shape
 
+INFERENCE = "inference"
 
-async def read_request(call: Call) -> Request:
-    """The call's request. Raises InvalidRequest, and Malformed where the body's framing broke or it grew too large."""
-    route = call.facts.route
+
+def read_request(call: Call) -> Request:
+    """The call's request, from its whole body. Raises InvalidRequest."""
+    route, body = call.facts.route, call.connection.body
     assert route is not None
-    body = await call.body()
     if route.is_by_shape:
         return read_by_shape(body, stream=True if b"alt=sse" in call.head.query else None)
     return DIALECTS[route.dialect].read(body, model=route.model, stream=route.stream)
@@ -19,9 +20,8 @@ async def read_request(call: Call) -> Request:
 
 def permit(principal: Principal, model: Model) -> None:
     """Raises PermissionDenied where the key is limited to other models."""
-    if "inference" not in principal.scopes:
+    if INFERENCE not in principal.scopes:
         raise PermissionDenied("This key may not call models: its scope is not 'inference'.")
     if principal.models is not None and model.id not in principal.models:
-        raise PermissionDenied(
-            f"This key may not call '{model.id}'. It is limited to: {', '.join(sorted(principal.models))}."
-        )
+        allowed = ", ".join(sorted(principal.models))
+        raise PermissionDenied(f"This key may not call '{model.id}'. It is limited to: {allowed}.")

@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Mapping
 
 from hypereal.catalog import ROUTES, Model, TargetSpec
-from hypereal.gateway.facts import Action
 from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
@@ -52,7 +51,7 @@ class Target:
 class Way:
     """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
 
-    __slots__ = ("_heads", "bridge", "dialect", "pools", "profile", "target", "wire")
+    __slots__ = ("_lines", "bridge", "dialect", "pools", "profile", "target", "wire")
 
     def __init__(self, target: Target, dialect: Dialect, bridge: Bridge | None, pools: "Pools") -> None:
         self.target = target
@@ -61,20 +60,17 @@ class Way:
         self.bridge = bridge
         self.profile = PROFILES[target.provider.usage]
         self.pools = pools
-        self._heads: dict[tuple[Action, bool], tuple[Pool, bytes]] = {}
+        self._lines: dict[tuple[bool, bool], tuple[Pool, bytes]] = {}
 
-    def line(self, action: Action, *, stream: bool) -> tuple[Pool, bytes]:
+    def line(self, *, stream: bool, counts_tokens: bool) -> tuple[Pool, bytes]:
         """The pool, and the request's head up to the digits of its content-length."""
-        line = self._heads.get((action, stream))
+        line = self._lines.get((stream, counts_tokens))
         if line is None:
+            target = self.target
             request = request_for(
-                self.target.provider,
-                self.dialect,
-                self.target.model,
-                stream=stream,
-                count_tokens=action is Action.COUNT_TOKENS,
+                target.provider, self.dialect, target.model, stream=stream, count_tokens=counts_tokens
             )
-            line = self._heads[action, stream] = (self.pools.of(request), _head(request))
+            line = self._lines[stream, counts_tokens] = (self.pools.of(request), _head(request))
         return line
 
 

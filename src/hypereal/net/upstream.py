@@ -120,6 +120,7 @@ class Upstream(asyncio.Protocol):
         "head",
         "is_closed",
         "is_done",
+        "is_stream",
         "relayed_bytes",
         "silent_s",
         "tail",
@@ -158,6 +159,8 @@ class Upstream(asyncio.Protocol):
         self._out: asyncio.Transport | None = None
         self._streams = False
         self._has_body = True
+        self.is_stream = False
+        """Whether the answer is a stream of events; else it is collected."""
         self._is_relaying = False
         self._is_paused = False
         self._was_woken = False
@@ -279,6 +282,7 @@ class Upstream(asyncio.Protocol):
             if rest or not self._left:
                 self._pass(rest)
         elif head.is_sse:
+            self.is_stream = True
             self._state = _State.EVENTS
             if rest or not self._left:
                 self._take_events(rest)

@@ -1,7 +1,7 @@
 """Usage into the finish chunk of a chat stream, for callers who did not ask for it.
 
 The gateway asks the upstream for usage all the same, and the chunk that comes of it, with no choices, breaks naive
-clients. Only the end of a stream goes through here: from the first read on that `may_finish`.
+clients. Only the end of a stream goes through here: from the first read on that `finish_at`.
 """
 
 import msgspec
@@ -16,8 +16,8 @@ _NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
 _choices = msgspec.json.Decoder(list[members.Fields])
 
 
-def may_finish(read: bytes) -> bool:
-    """Whether READ, whole events of a stream, may hold a finish chunk: cheap, and never falsely no.
+def finish_at(read: bytes) -> int:
+    """Where in READ, whole events of a stream, a finish chunk may be; -1: nowhere.
 
     A reason set on a line of its own would be missed; no vendor prints chunks so.
     """
