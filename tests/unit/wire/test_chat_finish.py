@@ -45,6 +45,10 @@ def test_nothing_is_lost_when_the_stream_ends_without_usage() -> None:
     assert merge(finish()).startswith(b'data: {"choices":')
 
 
+def test_a_finish_chunk_that_has_its_usage_goes_at_once_and_untouched() -> None:
+    assert FinishMerger().feed(finish(usage=USAGE)) == finish(usage=USAGE)
+
+
 def test_usage_that_came_before_the_finish_chunk_goes_into_it() -> None:
     merged = merge(chunk(choices=[], usage=USAGE), finish(), DONE)
     assert merged.count(b"usage") == 1
