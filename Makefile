@@ -24,7 +24,7 @@ check: .venv/.test  ## format, lint, types, layers, structure
 	@$(PY) -m pytest tests/structure
 
 golden: .venv/.test  ## write tests/golden anew from what the code answers; read the diff
-	@$(PY) -m pytest tests/golden --write-golden
+	@HYPEREAL_TEST_GOLDEN=rewrite $(PY) -m pytest tests/golden
 
 bench: .venv/.test  ## CPU per call beside nginx, in one run (needs gcc, nginx and wrk)
 	@exec $(PY) benchmarks/bench.py $(BENCH)
