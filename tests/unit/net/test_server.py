@@ -1,4 +1,5 @@
 import pytest
+from tests.support.clients import OK, OK_CLOSE, Client, Exchange, post, post_chunked, read_then_answer, splits
 
 from hypereal.net import budget, chunk
 from hypereal.net.server import (
@@ -11,7 +12,6 @@ from hypereal.net.server import (
     PIPELINED_BYTES_MAX,
     STALLED_S_MAX,
 )
-from tests.support.clients import OK, OK_CLOSE, Client, Exchange, post, post_chunked, read_then_answer, splits
 
 GET = b"GET /x?y=1 HTTP/1.1\r\nHost: a\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
