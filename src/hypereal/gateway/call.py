@@ -143,12 +143,6 @@ class Call:
         elif upstream.silent_s % HEARTBEAT_S == 0 and self.on_silence is not None:
             self.on_silence()
 
-    def pause_body(self) -> None:
-        self.connection.pause_body()
-
-    def resume_body(self) -> None:
-        self.connection.resume_body()
-
     def pause(self) -> None:
         if self.upstream is not None:
             self.upstream.pause()

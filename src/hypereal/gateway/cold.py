@@ -45,7 +45,8 @@ async def relay_cold(call: Call, plane: "Plane") -> None:
             upstream = await call.aside(plane.control.connect())
         call.upstream = upstream
         call.silence_s_max = SILENCE_S_MAX
-        upstream.send_streaming(call, _head(call), has_answer_body=call.head.method != b"HEAD")
+        upstream.send(call, _head(call), b"", streams=True, is_head_request=call.head.method == b"HEAD")
+        upstream.source = call.connection
         call.connection.stream_body(_sink(call, upstream))
         await call.wait()
         assert upstream.head is not None

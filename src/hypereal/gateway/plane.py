@@ -41,7 +41,6 @@ class Plane:
         self.meters = Meters()
         self.connections: set[Connection] = set()
         self.is_draining = False
-        self.closes_idle = False
         self._unix_minus_monotonic_s = time.time() - time.monotonic()
 
     def configure(self, settings: Settings, catalog: Catalog, routing: Routing) -> None:

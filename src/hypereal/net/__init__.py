@@ -4,7 +4,7 @@ Knows no dialect and no price.
 """
 
 from hypereal.net import sse
-from hypereal.net.body_budget import budget
+from hypereal.net.bodies import budget
 from hypereal.net.http1 import LAST_CHUNK, REASONS, AnswerHead, Malformed, RequestHead, chunk, dechunk, query_values
 from hypereal.net.pool import Address, Pool
 from hypereal.net.server import Body, Connection

@@ -52,9 +52,16 @@ _answer_fields = re.compile(
     rb"\n(content-length|content-type|transfer-encoding|connection|content-encoding):[ \t]*([^\r\n]*)", re.I
 ).findall
 is_length = re.compile(rb"[0-9]{1,12}").fullmatch
-_chunk_line = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
+_chunk_line = re.compile(
+    rb"([0-9a-fA-F]{1,8})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[^\"\\\x00-\x08\x0a-\x1f\x7f]*\"))?)*"
+).fullmatch
 _trailers = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n").fullmatch
-_sizes = {f"{n:x}".encode(): n for n in range(1, 65536)} | {f"{n:X}".encode(): n for n in range(1, 65536)}
+_size_lines = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
+# What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next.
+_joints = {
+    length: {b"\r\n" + line: n for line, n in _size_lines.items() if len(line) + 2 == length} for length in (5, 6, 7)
+}
+_NO_JOINTS: dict[bytes, int] = {}
 
 
 class Malformed(Exception):
@@ -98,14 +105,14 @@ class RequestHead:
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """Every field in order, names as they were sent, values without surrounding space."""
-        return _fields(self._block)
+        """Every field in order but Content-Length, which is one request's own: names as sent, values without space."""
+        return [field for field in _fields(self._block) if field[0].lower() != b"content-length"]
 
     def get(self, name: bytes) -> bytes:
         """The value of the first field called NAME (lower case), or b''."""
         if self._map is None:
             self._map = {}
-            for key, value in _fields(self._block):
+            for key, value in self.fields:
                 self._map.setdefault(key.lower(), value)
         return self._map.get(name, b"")
 
@@ -119,14 +126,13 @@ def parse_request(head: bytes) -> tuple[RequestHead, bytes | None]:
     if line is None:
         raise Malformed(*_why_bad_line(head))
     method, target, minor = line.groups()
-    if (target == b"*") != (method == b"OPTIONS" and target == b"*"):
+    if target == b"*" and method != b"OPTIONS":
         raise Malformed(400, "bad request target")
     block = head[line.end() :]
     if _field_block(block) is None:
         raise Malformed(400, "bad header field")
     request = RequestHead(method, target, block)
     request.is_1_0 = minor == b"0"
-    request.keep_alive = not request.is_1_0
     length = _frame(request, block)
     if request.is_chunked and length is not None:
         raise Malformed(400, "content-length with transfer-encoding")
@@ -137,6 +143,7 @@ def _frame(request: RequestHead, block: bytes) -> bytes | None:
     """Read the fields that decide where a request ends and who it is for; returns the digits of Content-Length."""
     length: bytes | None = None
     hosts = 0
+    connection: list[bytes] = []
     for name, raw in _framing(block):
         value = raw.rstrip(b" \t")
         match name.lower():
@@ -148,8 +155,11 @@ def _frame(request: RequestHead, block: bytes) -> bytes | None:
                 hosts += 1
             case b"upgrade":
                 request.upgrade = value.lower()
+            case b"connection":
+                connection += [token.strip(b" \t") for token in value.lower().split(b",")]
             case field:
-                _connection_field(request, field, value.lower())
+                _coding_field(request, field, value.lower())
+    request.keep_alive = b"close" not in connection and (not request.is_1_0 or b"keep-alive" in connection)
     if hosts > 1 or (hosts == 0 and not request.is_1_0):
         raise Malformed(400, "exactly one host field is needed")
     return length
@@ -164,18 +174,12 @@ def _why_bad_line(head: bytes) -> tuple[int, str]:
     return 400, "bad request line"
 
 
-def _connection_field(request: RequestHead, name: bytes, value: bytes) -> None:
+def _coding_field(request: RequestHead, name: bytes, value: bytes) -> None:
     if name == b"transfer-encoding":
         if request.is_chunked or value != b"chunked" or request.is_1_0:
             raise Malformed(501, "only transfer-encoding: chunked is served")
         request.is_chunked = True
-    elif name == b"connection":
-        tokens = [token.strip(b" \t") for token in value.split(b",")]
-        if b"close" in tokens:
-            request.keep_alive = False
-        elif request.is_1_0 and b"keep-alive" in tokens:
-            request.keep_alive = True
-    elif name == b"expect":
+    else:
         if value != b"100-continue":
             raise Malformed(417, "only expect: 100-continue is served")
         request.expects_continue = not request.is_1_0
@@ -251,87 +255,119 @@ def _answer_field(answer: AnswerHead, name: bytes, value: bytes) -> None:
 
 
 class ChunkWalker:
-    """Finds the end of a chunked message, read by read, without rebuilding it."""
+    """Finds the end of a chunked message, read by read, without rebuilding it.
 
-    __slots__ = ("left", "part")
+    What stands between two payloads, the end of one chunk and the size line of the next, is looked up in one piece: a
+    stream repeats the same few. Before the first chunk the message is read as if the end of another had just come.
+    """
+
+    __slots__ = ("_joint", "_left", "_step")
 
     def __init__(self) -> None:
-        self.left = 0
-        """Bytes of the current chunk still to come, its CRLF included."""
-        self.part = b""
-        """The start of a size line or trailer that a read cut off."""
+        self._left = 0
+        """Bytes of the current payload still to come."""
+        self._joint = b"\r\n"
+        """What has come of the joint that a read cut off; after the zero chunk, its trailers too."""
+        self._step = 6
+        """How long a joint is thought to be: as long as the last."""
 
     @property
     def is_between_chunks(self) -> bool:
         """Whether the next byte begins a chunk."""
-        return not self.left and not self.part
+        return self._joint == b"\r\n"
+
+    def restart(self) -> None:
+        """Forget what was walked: the next byte begins a chunk."""
+        self._left, self._joint = 0, b"\r\n"
 
     def walk(self, data: bytes, payload: list[bytes] | None = None) -> int:
         """Take one read; append its payload to PAYLOAD where given.
 
         Returns how many bytes of DATA belong to the message once it is complete, else -1. Raises Malformed.
         """
-        carried = len(self.part)
+        at, carried = self._left, len(self._joint)
         if carried:
-            data = self.part + data
-            self.part = b""
-        size_of, n, left, at = _sizes.get, len(data), self.left, 0
-        while True:
-            if left:
-                if left > n - at:
-                    return self._cut(data[at:], left, payload)
-                if payload is not None:
-                    payload.append(data[at : at + left - 2])
-                at += left
-                left = 0
-                if data[at - 2 : at] != b"\r\n" and not (at == 1 and data[:1] == b"\n"):
-                    raise Malformed(400, "bad end of chunk")
-            end = data.find(b"\r\n", at)
-            if end < 0:
-                return self._hold(data[at:])
-            size = size_of(data[at:end]) or _size(data[at:end])
-            if not size:
-                return self._finish(data, at, end + 2, carried)
-            at = end + 2
-            left = size + 2
-
-    def _cut(self, rest: bytes, left: int, payload: list[bytes] | None) -> int:
-        """The read ends inside a chunk of which LEFT bytes, CRLF included, were to come; REST of them came."""
-        if payload is not None:
-            payload.append(rest[: max(0, left - 2)])
-        self.left = left - len(rest)
-        if self.left == 1 and rest and rest[-1:] != b"\r":
-            raise Malformed(400, "bad end of chunk")
-        return -1
-
-    def _hold(self, line: bytes) -> int:
-        """The read ends between chunks, or inside the size line that starts with LINE."""
-        if len(line) > CHUNK_LINE_BYTES_MAX:
-            raise Malformed(400, "chunk line too long")
-        self.left, self.part = 0, line
-        return -1
-
-    def _finish(self, data: bytes, last_chunk: int, trailers: int, carried: int) -> int:
-        """The zero chunk starts at LAST_CHUNK; its trailers, up to an empty line, may still be coming."""
-        self.left = 0
-        if data[trailers : trailers + 2] == b"\r\n":
-            return trailers + 2 - carried
-        end = data.find(b"\r\n\r\n", trailers)
-        if end < 0:
-            if len(data) - last_chunk > TRAILER_BYTES_MAX:
-                raise Malformed(400, "trailers too long")
-            self.part = data[last_chunk:]
+            data = self._joint + data
+        elif at and self._is_inside(data, payload):
             return -1
-        if _trailers(data, trailers, end + 4) is None:
-            raise Malformed(400, "bad trailer")
-        return end + 4 - carried
+        length, step = len(data), self._step
+        size_of = _joints[step].get
+        while True:
+            size = size_of(data[at : at + step])
+            if size is None:
+                end = data.find(b"\r\n", at + 2)
+                if end < 0:
+                    return self._hold(data[at:])
+                size = self._look(data[at : end + 2])
+                if not size:
+                    return self._finish(data, at, end + 2, carried)
+                at = end + 2
+                step = self._step
+                size_of = _joints[step].get
+            else:
+                at += step
+            if payload is not None:
+                payload.append(data[at : at + size])
+            at += size
+            if at > length:
+                self._left, self._joint = at - length, b""
+                return -1
+
+    def _is_inside(self, data: bytes, payload: list[bytes] | None) -> bool:
+        """Take the rest of a payload that a read cut off; does DATA end before it?"""
+        if payload is not None:
+            payload.append(data[: self._left])
+        self._left = max(0, self._left - len(data))
+        return self._left > 0
+
+    def _look(self, joint: bytes) -> int:
+        """The size that JOINT tells; the next ones are thought to be as long."""
+        size = _joints.get(len(joint), _NO_JOINTS).get(joint)
+        if size is None:
+            return _size(joint)
+        self._step = len(joint)
+        return size
+
+    def _hold(self, joint: bytes) -> int:
+        """The read ends inside JOINT, or before it."""
+        if not b"\r\n".startswith(joint[:2]):
+            raise Malformed(400, "bad end of chunk")
+        if len(joint) > CHUNK_LINE_BYTES_MAX:
+            raise Malformed(400, "chunk line too long")
+        self._joint = joint
+        return -1
+
+    def _finish(self, data: bytes, joint: int, trailers: int, carried: int) -> int:
+        """The joint at JOINT leads to the zero chunk; its trailers, up to an empty line, may still be coming."""
+        if data[trailers : trailers + 2] == b"\r\n":
+            end = trailers + 2
+        else:
+            end = data.find(b"\r\n\r\n", trailers) + 4
+            if (end if end > 3 else len(data)) - trailers > TRAILER_BYTES_MAX:
+                raise Malformed(400, "trailers too long")
+            if end == 3:
+                self._joint = data[joint:]
+                return -1
+            if _trailers(data, trailers, end) is None:
+                raise Malformed(400, "bad trailer")
+        self.restart()
+        return end - carried
 
 
-def _size(line: bytes) -> int:
-    found = _chunk_line(line)
-    if found is None:
+def _size(joint: bytes) -> int:
+    """The size that JOINT tells: the CRLF that ends the chunk before, hexadecimal digits, maybe an extension, CRLF."""
+    if joint[:2] != b"\r\n":
+        raise Malformed(400, "bad end of chunk")
+    found = _chunk_line(joint, 2, len(joint) - 2)
+    if found is None or len(joint) > CHUNK_LINE_BYTES_MAX:
         raise Malformed(400, "bad chunk size")
     return int(found.group(1), 16)
+
+
+def is_one_chunk(data: bytes) -> bool:
+    """Whether DATA, which ends with CRLF, is one chunk of the common sizes (below 4 KB) and nothing else."""
+    end = data.find(b"\r\n") + 2
+    return _size_lines.get(data[:end]) == len(data) - end - 2
 
 
 def dechunk(data: bytes) -> bytes:

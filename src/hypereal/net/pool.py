@@ -35,7 +35,8 @@ class Pool:
         self._tls = tls
         self._idle: list[tuple[Upstream, int]] = []
         self._sweeps = 0
-        self._open = 0
+        self._connecting = 0
+        self._open: set[Upstream] = set()
 
     def take(self) -> Upstream | None:
         """An idle connection, or None: `connect` then."""
@@ -47,9 +48,9 @@ class Pool:
 
     async def connect(self) -> Upstream:
         """A new connection, its TLS handshake done. Raises UpstreamLost after CONNECT_S_MAX or where it is refused."""
-        if self._open >= CONNECTIONS_MAX:
+        if len(self._open) + self._connecting >= CONNECTIONS_MAX:
             raise UpstreamLost(f"over {CONNECTIONS_MAX} connections to {self.address}")
-        self._open += 1
+        self._connecting += 1
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
                 return await self._connect()
@@ -60,7 +61,7 @@ class Pool:
         except OSError as error:
             raise UpstreamLost(f"no connection to {self.address}: {error.strerror or error}") from None
         finally:
-            self._open -= 1
+            self._connecting -= 1
 
     async def _connect(self) -> Upstream:
         loop = asyncio.get_running_loop()
@@ -73,10 +74,12 @@ class Pool:
             _, tls = await loop.create_connection(
                 lambda: TlsClient(upstream, context, address.host, loop), address.host, address.port
             )
-            await tls.ready
+            await tls.opened()
         else:
             await loop.create_connection(lambda: upstream, address.host, address.port)
-        self._open += 1
+        if upstream.is_closed:
+            raise UpstreamLost(f"{self.address} closed the connection at once")
+        self._open.add(upstream)
         return upstream
 
     def put(self, upstream: Upstream) -> None:
@@ -88,7 +91,7 @@ class Pool:
 
     def closed(self, upstream: Upstream) -> None:
         """UPSTREAM is no more."""
-        self._open -= 1
+        self._open.discard(upstream)
         self._idle = [entry for entry in self._idle if entry[0] is not upstream]
 
     def sweep(self) -> None:

@@ -7,22 +7,27 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from hypereal.net.body_budget import budget
-from hypereal.net.http1 import CONTINUE, HEAD_BYTES_MAX, ChunkWalker, Malformed, RequestHead, is_length, parse_request
+from hypereal.net.bodies import LongBody, budget
+from hypereal.net.heads import parse_cached
+from hypereal.net.http1 import CONTINUE, HEAD_BYTES_MAX, ChunkWalker, Malformed, RequestHead
 
 WRITE_BYTES_HIGH = 256 * 1024
-PIPELINED_BYTES_MAX = 64 * 1024
+PIPELINED_BYTES_MAX = HEAD_BYTES_MAX
+"""Not less: a head that waits its turn must fit."""
 LONG_BODY_BYTES = 64 * 1024
-HEAD_CACHE_MAX = 2048
-HEAD_CACHE_BYTES_MAX = 4096
+EMPTY_LINES_MAX = 4
 HEAD_S_MAX = 10
+"""From the first byte of a head to its last."""
+BODY_S_MAX = 600
+"""For a body that is gathered, since it holds memory others wait for; a streamed one may take as long as it moves."""
 IDLE_S_MAX = 120
 STALLED_S_MAX = 60
-LINGER_S = 1.0
+LINGER_S = 2
+"""Sweeps, so one second at the least."""
+DRAINING_S = 2
+"""How long an idle client is still answered, with `connection: close`, once the process drains."""
 
 Body = bytes | bytearray
-
-_heads: dict[bytes, RequestHead] = {}
 
 
 class Exchange(Protocol):
@@ -50,9 +55,6 @@ class App(Protocol):
     connections: set["Connection"]
     body_bytes_max: int
     is_draining: bool
-    """Answers say `connection: close`."""
-    closes_idle: bool
-    """Connections without a call are closed."""
 
     def begin(self, connection: "Connection", head: RequestHead) -> None:
         """Start the call of HEAD: set `connection.call` before it returns, or finish it with `done`."""
@@ -67,11 +69,14 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body_bytes_max",
         "_body_left",
-        "_body_seen",
+        "_body_s",
         "_buffer",
+        "_gathered",
         "_held_bytes",
+        "_is_draining",
+        "_is_lingering",
+        "_is_waiting",
         "_loop",
-        "_parts",
         "_reading",
         "_sink",
         "_walker",
@@ -103,14 +108,19 @@ class Connection(asyncio.Protocol):
         self.is_in_paused = False
         self.is_out_paused = False
         self.since_s = 0
-        """Sweeps since this connection last moved in the state it is in."""
+        """Sweeps since this connection last moved; for a head, since its first byte."""
         self._buffer = b""
         self._reading = False
         self._sink: Callable[[bytes], None] | None = None
-        self._parts: list[bytes] = []
+        self._gathered = bytearray()
         self._body_left = 0
-        self._body_seen = 0
+        self._body_s = 0
         self._held_bytes = 0
+        """Of the process's budget for bodies."""
+        self._is_waiting = False
+        """Whether the body waits for the budget."""
+        self._is_lingering = False
+        self._is_draining = False
         self._body_bytes_max = app.body_bytes_max
         self._walker: ChunkWalker | None = None
 
@@ -124,6 +134,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
         self.app.connections.discard(self)
+        self._is_waiting = False
         self._release_body()
         call, self.call = self.call, None
         if call is not None:
@@ -134,6 +145,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_out_paused = True
+        self.since_s = 0
         if self.call is not None:
             self.call.pause()
 
@@ -142,32 +154,40 @@ class Connection(asyncio.Protocol):
         self.since_s = 0
         if self.call is not None:
             self.call.resume()
+        elif self._buffer:
+            self._loop.call_soon(self._next)
 
     def data_received(self, data: bytes) -> None:
-        self.since_s = 0
         if self._reading:
+            self.since_s = 0
             self._take_body(data)
-        elif self.call is not None:
+        elif self.call is not None or self.is_out_paused:
+            # a client that does not read its answers gets no further ones
             self._buffer += data
-            if len(self._buffer) > PIPELINED_BYTES_MAX and not self.is_in_paused:
-                self.is_in_paused = True
-                self.transport.pause_reading()
+            self._bound_buffer()
         else:
             if self._buffer:
                 data = self._buffer + data
                 self._buffer = b""
+            else:
+                self.since_s = 0
             self._take_head(data)
 
     # -- heads -----------------------------------------------------------------------------------------------------
 
     def _take_head(self, data: bytes) -> None:
         try:
+            if data[:1] == b"\r":
+                data = _without_empty_lines(data)
             end = data.find(b"\r\n\r\n")
+            if (end if end >= 0 else len(data)) > HEAD_BYTES_MAX:
+                raise Malformed(431, "request head too long")
             if end < 0:
-                self._wait_for_head(data)
+                if b"\n\n" in data:
+                    raise Malformed(400, "lines end in CR LF")
+                self._buffer = data
                 return
-            head, digits = _parse_cached(data, end)
-            self.length = int(digits) if digits else 0
+            head, self.length = parse_cached(data, end)
         except Malformed as why:
             self.refuse(why)
             return
@@ -175,15 +195,11 @@ class Connection(asyncio.Protocol):
         self._buffer = data[end + 4 :]
         self.is_body_over = not self.length and not head.is_chunked
         self.app.begin(self, head)
+        self._bound_buffer()
 
-    def _wait_for_head(self, data: bytes) -> None:
-        while data[:2] == b"\r\n":  # RFC 9112 2.2: empty lines before a request are skipped
-            data = data[2:]
-        if len(data) > HEAD_BYTES_MAX:
-            raise Malformed(431, "request head too long")
-        if b"\n\n" in data:
-            raise Malformed(400, "lines end in CR LF")
-        self._buffer = data
+    def _bound_buffer(self) -> None:
+        if len(self._buffer) > PIPELINED_BYTES_MAX:
+            self.pause_body()
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
@@ -198,101 +214,124 @@ class Connection(asyncio.Protocol):
             return True
         if self.length > self._body_bytes_max:
             raise Malformed(413, f"the body is over {self._body_bytes_max} bytes")
-        if self.head.is_chunked:
-            self._walker = ChunkWalker()
-            self._start_reading()
-            return self._resume_body()
-        have = len(self._buffer)
-        if have >= self.length:
-            self.body, self._buffer = self._buffer[: self.length], self._buffer[self.length :]
-            self.is_body_over = True
+        if not self.head.is_chunked and len(self._buffer) >= self.length:
+            self._take_whole()
             return True
-        if budget.take(self.length, self._read_counted):
-            self._held_bytes = self.length
-            self._read_counted()
-        else:
-            self.transport.pause_reading()
-            self.is_in_paused = True
-        return False
+        # a chunked body does not say its length: as much is reserved as it may have
+        size_bytes = self._body_bytes_max if self.head.is_chunked else self.length
+        if not budget.take(size_bytes, self._room_came):
+            self._is_waiting = True
+            self.pause_body()
+            return False
+        self._held_bytes = size_bytes
+        return self._feed(self._start_reading())
 
     def stream_body(self, sink: Callable[[bytes], None]) -> None:
-        """Hand the body to SINK piece by piece as it comes; the last piece is b''. No bound but the sink's own."""
-        assert self.head is not None
-        self._sink = sink
+        """Hand the body to SINK piece by piece as it comes; the last piece is b''. No bound but the sink's own.
+
+        Raises Malformed; where that happens later, `call.body_failed` is called.
+        """
         if self.is_body_over:
             sink(b"")
             return
-        self._walker = ChunkWalker() if self.head.is_chunked else None
-        self._body_left = self.length
-        self._start_reading()
-        self._resume_body()
+        self._sink = sink
+        self._feed(self._start_reading())
 
     def pause_body(self) -> None:
-        """Whoever takes the body needs time."""
+        """Stop reading from the client."""
         if not self.is_in_paused and not self.is_closed:
             self.is_in_paused = True
             self.transport.pause_reading()
 
     def resume_body(self) -> None:
-        """And has had it."""
-        self._unpause()
+        """Read again."""
+        if self.is_in_paused:
+            self.is_in_paused = False
+            self.since_s = 0
+            if not self.is_closed:
+                self.transport.resume_reading()
 
     def drop_body(self) -> None:
         """The call needs its body no more: its bytes may be freed."""
         self.body = b""
         self._release_body()
 
-    def _read_counted(self) -> None:
-        """The body's length is known and reserved: take what is here, then the rest."""
-        if self.is_closed:
-            budget.give_back(self.length)
-            return
-        self._held_bytes = self.length
-        first, self._buffer = self._buffer, b""
-        self._start_reading()
-        if self.length - len(first) > LONG_BODY_BYTES:
-            self._reading = False
-            self.transport.set_protocol(LongBody(self, first, self.length))
-        else:
-            self._parts.append(first)
-            self._body_left = self.length - len(first)
+    def long_body_over(self, body: bytearray) -> None:
+        """`LongBody` has all of it."""
+        self.transport.set_protocol(self)
+        self._reading = False
+        self.is_body_over = True
+        self.body = body
+        if self.call is not None:
+            self.call.body_ready()
 
-    def _start_reading(self) -> None:
+    def _take_whole(self) -> None:
+        """The body came with its head. What is in memory already is counted where it is long, but does not wait."""
+        if self.length > LONG_BODY_BYTES:
+            self._held_bytes = self.length
+            budget.bytes_held += self.length
+        self.body, self._buffer = self._buffer[: self.length], self._buffer[self.length :]
+        self.is_body_over = True
+
+    def _room_came(self) -> bool:
+        if not self._is_waiting:
+            return False
         assert self.head is not None
-        self._reading = True
-        if self.head.expects_continue and not self._buffer and not self._parts:
+        self._is_waiting = False
+        self._held_bytes = self._body_bytes_max if self.head.is_chunked else self.length
+        self._loop.call_soon(self._read_on)
+        return True
+
+    def _read_on(self) -> None:
+        if self._held_bytes:  # else the call has ended meanwhile
+            self._take_body(self._start_reading())
+
+    def _start_reading(self) -> bytes:
+        """Read the body from here on; returns what of it is here and not yet taken."""
+        assert self.head is not None
+        first, self._buffer = self._buffer, b""
+        if self.head.expects_continue and not first:
             self.transport.write(CONTINUE)
-        self._unpause()
+        self._reading = True
+        self._body_left, self._body_s, self.since_s = self.length, 0, 0
+        self._walker = ChunkWalker() if self.head.is_chunked else None
+        self.resume_body()
+        if self._sink is None and self.length - len(first) > LONG_BODY_BYTES:
+            self.transport.set_protocol(LongBody(self, first, self.length))
+            return b""
+        return first
 
-    def _resume_body(self) -> bool:
-        """Take the part of the body that came with the head. True where that was all of it."""
-        data, self._buffer = self._buffer, b""
-        if data:
-            self._take_body(data, is_inside_call=True)
-        return self.is_body_over
-
-    def _take_body(self, data: bytes, *, is_inside_call: bool = False) -> None:
+    def _take_body(self, data: bytes) -> None:
+        """As `_feed`, outside the call: it is told."""
+        is_gathered = self._sink is None
         try:
-            over = self._walk(data) if self._walker is not None else self._count(data)
+            is_over = self._feed(data)
         except Malformed as why:
-            self._reading = False
-            self._walker = None
             if self.call is not None:
                 self.call.body_failed(why)
             return
-        if not over:
-            return
-        self._reading = False
-        self._walker = None
-        self.is_body_over = True
-        if self._sink is not None:
-            sink, self._sink = self._sink, None
-            sink(b"")
-            return
-        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = []
-        if not is_inside_call and self.call is not None:
+        if is_over and is_gathered and self.call is not None:
             self.call.body_ready()
+
+    def _feed(self, data: bytes) -> bool:
+        """Take a piece of the message; is the body whole? Raises Malformed, after which nothing more is read."""
+        try:
+            is_over = self._walk(data) if self._walker is not None else self._count(data)
+        except Malformed:
+            self._reading = False
+            raise
+        if is_over:
+            self._reading = False
+            self.is_body_over = True
+            if self._sink is not None:
+                sink, self._sink = self._sink, None
+                sink(b"")
+            else:
+                self.body, self._gathered = self._gathered, bytearray()
+                spare = self._held_bytes - len(self.body)
+                self._held_bytes = len(self.body)
+                budget.give_back(spare)
+        return is_over
 
     def _count(self, data: bytes) -> bool:
         if len(data) > self._body_left:
@@ -306,14 +345,7 @@ class Connection(asyncio.Protocol):
         assert self._walker is not None
         payload: list[bytes] = []
         end = self._walker.walk(data, payload)
-        for piece in payload:
-            if self._sink is None:
-                self._body_seen += len(piece)
-                self._held_bytes += len(piece)
-                budget.bytes_held += len(piece)
-                if self._body_seen > self._body_bytes_max:
-                    raise Malformed(413, f"the body is over {self._body_bytes_max} bytes")
-            self._put(piece)
+        self._put(b"".join(payload))
         if end < 0:
             return False
         self._buffer = data[end:]
@@ -324,8 +356,10 @@ class Connection(asyncio.Protocol):
             return
         if self._sink is not None:
             self._sink(piece)
+        elif len(self._gathered) + len(piece) > self._body_bytes_max:
+            raise Malformed(413, f"the body is over {self._body_bytes_max} bytes")
         else:
-            self._parts.append(piece)
+            self._gathered += piece
 
     def _release_body(self) -> None:
         if self._held_bytes:
@@ -352,16 +386,17 @@ class Connection(asyncio.Protocol):
         """The call is over and its answer written whole; the next request may be waiting."""
         keep = not self.is_closed and self.keeps_alive
         self.call = None
-        self._release_body()
         self.body = b""
-        self._body_seen = 0
         self.since_s = 0
+        self._is_waiting = False
+        self._release_body()
         if self.is_closed or self.transport.is_closing():
             return
         if not keep:
             self.linger()
             return
-        self._unpause()
+        if self.is_in_paused and len(self._buffer) <= PIPELINED_BYTES_MAX:
+            self.resume_body()
         if self._buffer:
             self._loop.call_soon(self._next)  # not by recursion: a client may pipeline thousands
 
@@ -376,100 +411,74 @@ class Connection(asyncio.Protocol):
         self.linger()
 
     def linger(self) -> None:
-        """Send FIN, then read to the client's EOF or for a second: closing at once could take the answer back (RST)."""
-        if self.is_closed or isinstance(self.transport.get_protocol(), _Lingering):
+        """Send FIN, then read to the client's EOF or for LINGER_S: closing at once could take the answer back (RST)."""
+        if self._is_lingering or self.is_closed or self.transport.is_closing():
             return
+        self._is_lingering = True
+        self._reading = False
+        self._sink = None
+        self._buffer = b""
+        self._gathered = bytearray()
+        self.since_s = 0
         self.transport.set_protocol(_Lingering(self))
-        self._unpause()
+        self.resume_body()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._loop.call_later(LINGER_S, self.transport.abort)
 
     def _next(self) -> None:
         if self.call is None and not self.is_closed and self._buffer:
             self.data_received(b"")
 
-    def _unpause(self) -> None:
-        if self.is_in_paused and not self.is_closed:
-            self.is_in_paused = False
-            self.transport.resume_reading()
-
     def sweep(self) -> None:
         """Once a second: end what has stood still for too long."""
         self.since_s += 1
-        if self.call is None:
-            if self.since_s >= (HEAD_S_MAX if self._buffer else IDLE_S_MAX) or self.app.closes_idle:
-                self.transport.close()
-        elif (self._reading or self.is_out_paused) and self.since_s >= STALLED_S_MAX:
+        if self._is_lingering:
+            limit_s = STALLED_S_MAX if self.transport.get_write_buffer_size() else LINGER_S
+        elif self.is_out_paused or (self._reading and not self.is_in_paused):
+            limit_s = STALLED_S_MAX
+            self._sweep_body()
+        elif self.call is not None:
+            return
+        elif self._buffer:
+            limit_s = HEAD_S_MAX
+        else:
+            limit_s = self._idle_s_max()
+        if self.since_s >= limit_s:
             self.transport.abort()
 
+    def _sweep_body(self) -> None:
+        self._body_s += 1
+        if self._reading and self._sink is None and self._body_s >= BODY_S_MAX:
+            self.transport.abort()
 
-class LongBody(asyncio.BufferedProtocol):
-    """Receives a long body straight into one buffer, then hands back to its Connection."""
-
-    def __init__(self, connection: Connection, first: bytes, length: int) -> None:
-        self._connection = connection
-        self._buffer = bytearray(length)
-        self._buffer[: len(first)] = first
-        self._view = memoryview(self._buffer)
-        self._at = len(first)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view[self._at :]
-
-    def buffer_updated(self, nbytes: int) -> None:
-        connection = self._connection
-        connection.since_s = 0
-        self._at += nbytes
-        if self._at < len(self._buffer):
-            return
-        self._view.release()
-        connection.transport.set_protocol(connection)
-        connection.body = self._buffer
-        connection.is_body_over = True
-        if connection.call is not None:
-            connection.call.body_ready()
-
-    def pause_writing(self) -> None:
-        self._connection.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._connection.resume_writing()
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.connection_lost(exc)
+    def _idle_s_max(self) -> int:
+        if not self.app.is_draining:
+            return IDLE_S_MAX
+        if not self._is_draining:
+            self._is_draining = True
+            self.since_s = 0
+        return DRAINING_S
 
 
 class _Lingering(asyncio.Protocol):
     """Reads and forgets, until the client's EOF."""
 
+    __slots__ = ("_connection",)
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.connection_lost(exc)
 
 
-def _parse_cached(data: bytes, end: int) -> tuple[RequestHead, bytes | None]:
-    """The head that ends at END. A client repeats its head but for the digits of the length, so the parse is kept."""
-    start = data.find(b"\r\nContent-Length: ", 0, end)
-    if start < 0:
-        start = data.find(b"\r\ncontent-length: ", 0, end)
-    if start < 0 or end > HEAD_CACHE_BYTES_MAX:
-        return parse_request(data[: end + 2])
-    stop = data.find(b"\r\n", start + 18)
-    digits = data[start + 18 : stop].strip(b" \t")
-    signature = data[:start] + data[stop:end]
-    head = _heads.get(signature)
-    if head is None:
-        head, length = parse_request(data[: end + 2])
-        if len(_heads) >= HEAD_CACHE_MAX:
-            _heads.clear()
-        _heads[signature] = head
-        return head, length
-    if is_length(digits) is None:
-        raise Malformed(400, "bad content-length")
-    return head, digits
+def _without_empty_lines(data: bytes) -> bytes:
+    """RFC 9112 2.2: empty lines before a request are skipped."""
+    for _ in range(EMPTY_LINES_MAX):
+        if data[:2] != b"\r\n":
+            break
+        data = data[2:]
+    return data

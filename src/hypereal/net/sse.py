@@ -9,52 +9,52 @@ class EventTooLong(Exception):
 
 
 class EventAssembler:
-    """Gathers whole events out of payload that was split anywhere."""
+    """Gathers whole events out of payload that was split anywhere. Costs the same however it was split."""
 
-    __slots__ = ("_rest", "_scanned")
+    __slots__ = ("_end", "_parts", "_size_bytes")
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._scanned = 0
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+        self._end = b""
+        """The last bytes of what waits: the start of a boundary, perhaps."""
 
     @property
     def is_empty(self) -> bool:
         """Whether no part of an event is waiting."""
-        return not self._rest
+        return not self._parts
 
     def feed(self, payload: bytes) -> bytes:
         """Take PAYLOAD; return the bytes of every event that is now whole (b'' for none). Raises EventTooLong."""
-        data = self._rest + payload if self._rest else payload
-        end = last_boundary(data, max(0, self._scanned - 3))
-        self._rest = data[end:]
-        self._scanned = len(self._rest)
-        if self._scanned > EVENT_BYTES_MAX:
-            raise EventTooLong
-        return data[:end]
+        if not payload:
+            return b""
+        carried = len(self._end)
+        end = last_boundary(self._end + payload) - carried if carried else last_boundary(payload)
+        events, rest = b"", payload
+        if end > 0:
+            self._parts.append(payload[:end])
+            events, rest = self.flush(), payload[end:]
+        if rest:
+            self._parts.append(rest)
+            self._size_bytes += len(rest)
+            self._end = (self._end + rest[-3:])[-3:]
+            if self._size_bytes > EVENT_BYTES_MAX:
+                raise EventTooLong
+        return events
 
     def flush(self) -> bytes:
         """What is left at the end of the stream: the start of an event that never ended."""
-        rest, self._rest, self._scanned = self._rest, b"", 0
+        rest = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts = []
+        self._size_bytes, self._end = 0, b""
         return rest
 
 
-def last_boundary(data: bytes, start: int = 0) -> int:
-    """The offset after the last blank line that begins at START or later; 0 where there is none."""
+def last_boundary(data: bytes) -> int:
+    """The offset after the last blank line; 0 where there is none."""
     end = 0
     for boundary in _BOUNDARIES:
-        at = data.rfind(boundary, start)
+        at = data.rfind(boundary, end)
         if at >= 0:
-            end = max(end, at + len(boundary))
+            end = at + len(boundary)
     return end
-
-
-def split_events(data: bytes) -> list[bytes]:
-    """The events of DATA, each with the blank line that ends it. DATA ends with a boundary."""
-    events = []
-    start = 0
-    while start < len(data):
-        ends = [at + len(b) for b in _BOUNDARIES if (at := data.find(b, start)) >= 0]
-        end = min(ends, default=len(data))
-        events.append(data[start:end])
-        start = end
-    return events

@@ -33,7 +33,9 @@ def client_context(ca_file: str | None = None) -> ssl.SSLContext:
 
 
 class TlsClient(asyncio.Protocol):
-    """The protocol on the socket; INNER gets a `TlsTransport` once the handshake is done (`ready` resolves)."""
+    """The protocol on the socket; INNER gets a `TlsTransport` once the handshake is done."""
+
+    __slots__ = ("_in", "_inner", "_is_closed_by_peer", "_is_open", "_out", "_ready", "_tls", "_transport")
 
     def __init__(self, inner: Inner, context: ssl.SSLContext, host: str, loop: asyncio.AbstractEventLoop) -> None:
         self._inner = inner
@@ -43,7 +45,7 @@ class TlsClient(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._is_open = False
         self._is_closed_by_peer = False
-        self.ready: asyncio.Future[None] = loop.create_future()
+        self._ready: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
@@ -61,8 +63,8 @@ class TlsClient(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.ready.done():
-            self.ready.set_exception(exc or ConnectionError("closed during the TLS handshake"))
+        if not self._ready.done():
+            self._ready.set_exception(exc or ConnectionError("closed during the TLS handshake"))
         elif self._is_open:
             self._inner.connection_lost(exc or (None if self._is_closed_by_peer else CutShort("no close_notify")))
 
@@ -72,10 +74,19 @@ class TlsClient(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._inner.resume_writing()
 
+    async def opened(self) -> None:
+        """Wait for the handshake. Raises ssl.SSLError or OSError; then, and when cancelled, the socket is closed."""
+        try:
+            await self._ready
+        except BaseException:
+            self._transport.abort()
+            raise
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send."""
-        self._tls.write(data)
-        self._flush()
+        if data:
+            self._tls.write(data)
+            self._flush()
 
     def close(self) -> None:
         """Say close_notify and close."""
@@ -95,15 +106,15 @@ class TlsClient(asyncio.Protocol):
             return
         except ssl.SSLError as error:
             self._flush()
-            if not self.ready.done():
-                self.ready.set_exception(error)
+            if not self._ready.done():
+                self._ready.set_exception(error)
             self._transport.close()
             return
         self._flush()
         self._is_open = True
         self._inner.connection_made(TlsTransport(self, self._transport))
-        if not self.ready.done():
-            self.ready.set_result(None)
+        if not self._ready.done():
+            self._ready.set_result(None)
 
     def _read(self) -> None:
         while not self._transport.is_closing():

@@ -11,15 +11,8 @@ from collections import deque
 from enum import Enum, auto
 from typing import Protocol, cast
 
-from hypereal.net.http1 import (
-    HEAD_BYTES_MAX,
-    AnswerHead,
-    ChunkWalker,
-    Malformed,
-    chunk,
-    dechunk,
-    parse_answer,
-)
+from hypereal.net.answer_body import AnswerBody
+from hypereal.net.http1 import HEAD_BYTES_MAX, LAST_CHUNK, AnswerHead, Malformed, chunk, dechunk, parse_answer
 from hypereal.net.sse import EventAssembler, EventTooLong
 
 COLLECT_BYTES_MAX = 64 * 1024 * 1024
@@ -29,6 +22,12 @@ TAIL_READS_MIN = 3
 FIRST_BYTES = 1024
 LAST_BYTES = 4096
 WRITE_AT_ONCE_BYTES = 64 * 1024
+INTERIM_MAX = 100
+"""Answers of 1xx in one read."""
+_WHOLE = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
+_WHOLE_AND_LAST = tuple(end + LAST_CHUNK for end in _WHOLE)
+_ENDS = _WHOLE + _WHOLE_AND_LAST
+"""How a read of whole events in whole chunks ends. The bracket tells the blank line from the size line of a chunk."""
 
 
 class UpstreamLost(Exception):
@@ -54,12 +53,6 @@ class Caller(Protocol):
     def fail(self, why: Exception) -> None:
         """The answer will not come, or was cut."""
 
-    def pause_body(self) -> None:
-        """The upstream reads slower than the request's body is written to it."""
-
-    def resume_body(self) -> None:
-        """It caught up."""
-
 
 class Rewriter(Protocol):
     """Changes the end of a relayed stream; sees only what it asked for."""
@@ -67,13 +60,23 @@ class Rewriter(Protocol):
     is_active: bool
 
     def wants(self, data: bytes) -> bool:
-        """Whether DATA, a read of whole events in their chunks, has something to rewrite."""
+        """Whether DATA, whole events that may still be in their chunks, has something to rewrite."""
 
     def feed(self, events: bytes) -> bytes:
         """Whole events in, whole events out; may hold some back."""
 
     def end(self) -> bytes:
         """What was held back."""
+
+
+class Source(Protocol):
+    """Where a request body that is streamed to the upstream comes from: the client's connection."""
+
+    def pause_body(self) -> None:
+        """The upstream reads slower than the client sends."""
+
+    def resume_body(self) -> None:
+        """It caught up."""
 
 
 class Owner(Protocol):
@@ -99,14 +102,14 @@ class Upstream(asyncio.Protocol):
 
     __slots__ = (
         "_assembler",
+        "_body",
         "_buffer",
         "_call",
-        "_decoder",
-        "_has_body",
+        "_has_answer_body",
+        "_is_gathering",
         "_is_paused",
         "_is_relaying",
         "_is_reused",
-        "_left",
         "_out",
         "_owner",
         "_parts",
@@ -114,7 +117,6 @@ class Upstream(asyncio.Protocol):
         "_size_bytes",
         "_state",
         "_streams",
-        "_walker",
         "_was_woken",
         "first",
         "head",
@@ -123,6 +125,7 @@ class Upstream(asyncio.Protocol):
         "is_stream",
         "relayed_bytes",
         "silent_s",
+        "source",
         "tail",
         "tail_bytes",
         "transport",
@@ -133,10 +136,11 @@ class Upstream(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.is_closed = False
         self._is_reused = False
+        """Whether it served a call before and has not said a byte to this one."""
         self._state = _State.IDLE
         self._call: Caller | None = None
         self._buffer = b""
-        self._walker = ChunkWalker()
+        self._body: AnswerBody
         self._assembler = EventAssembler()
         self._reset()
 
@@ -144,6 +148,8 @@ class Upstream(asyncio.Protocol):
         self.head: AnswerHead | None = None
         self.is_done = False
         """Whether the answer has come to its end."""
+        self.is_stream = False
+        """Whether the answer is a stream of events; else it is collected."""
         self.first = b""
         """The payload of a stream's first events: FIRST_BYTES and what it takes to end on a whole one."""
         self.tail: deque[bytes] = deque()
@@ -153,19 +159,18 @@ class Upstream(asyncio.Protocol):
         """Bytes of the stream so far, chunk framing included."""
         self.silent_s = 0
         """Sweeps since a byte came."""
+        self.source: Source | None = None
+        """What streams the request body, where it did not come with `send`: held back while the upstream is slow."""
         self._parts: list[bytes] = []
         self._size_bytes = 0
-        self._left = -1
         self._out: asyncio.Transport | None = None
         self._streams = False
-        self._has_body = True
-        self.is_stream = False
-        """Whether the answer is a stream of events; else it is collected."""
+        self._has_answer_body = True
         self._is_relaying = False
+        self._is_gathering = False
         self._is_paused = False
         self._was_woken = False
         self._rewriter: Rewriter | None = None
-        self._decoder: zlib._Decompress | None = None
 
     # -- asyncio's side --------------------------------------------------------------------------------------------
 
@@ -197,122 +202,93 @@ class Upstream(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        if self._call is not None:
-            self._call.pause_body()
+        if self.source is not None:
+            self.source.pause_body()
 
     def resume_writing(self) -> None:
-        if self._call is not None:
-            self._call.resume_body()
+        if self.source is not None:
+            self.source.resume_body()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
         self._owner.closed(self)
-        call = self._call
-        if call is None:
+        if self._call is None:
             return
-        if exc is None and self._ends_at_close():
+        if exc is None and self.head is not None and self._body.ends_at_close:
             try:
                 self._finish()
             except Malformed as error:
-                self._call = None
-                call.fail(UpstreamLost(error.why))
-            return
-        self._call = None
-        is_stale = self._is_reused and self._state is _State.HEAD and not self._buffer
-        call.fail(UpstreamLost("the upstream closed the connection", is_stale=is_stale))
-
-    def _ends_at_close(self) -> bool:
-        head = self.head
-        return head is not None and self._state is not _State.HEAD and head.length < 0 and not head.is_chunked
+                self._fail(UpstreamLost(error.why))
+        else:
+            self._fail(UpstreamLost("the upstream closed the connection", is_stale=self._is_reused))
 
     # -- the request -----------------------------------------------------------------------------------------------
 
-    def send(self, call: Caller, head: bytes, body: bytes = b"") -> None:
-        """Send HEAD (complete, with its empty line) and BODY. The answer is collected, or held as events."""
+    def send(
+        self, call: Caller, head: bytes, body: bytes, *, streams: bool = False, is_head_request: bool = False
+    ) -> None:
+        """Send HEAD (complete, with its empty line) and BODY. STREAMS: relay any answer as bytes (`relay_bytes`).
+
+        IS_HEAD_REQUEST: the answer has no body, whatever its head says.
+        """
         self._reset()
         self._call = call
         self._state = _State.HEAD
+        self._streams = streams
+        self._has_answer_body = not is_head_request
         if len(body) > WRITE_AT_ONCE_BYTES:
             self.transport.writelines((head, body))
         else:
             self.transport.write(head + body)
 
-    def send_streaming(self, call: Caller, head: bytes, *, has_answer_body: bool) -> None:
-        """Send HEAD; the call writes the body to `transport`, and takes whatever answer comes by `relay_bytes`.
-
-        HAS_ANSWER_BODY False: the answer to a HEAD request, which has none whatever its head says.
-        """
-        self.send(call, head)
-        self._streams = True
-        self._has_body = has_answer_body
-
     # -- the answer ------------------------------------------------------------------------------------------------
 
     def _take_head(self, data: bytes) -> None:
+        self._is_reused = False
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            if len(data) > HEAD_BYTES_MAX:
+        for _ in range(INTERIM_MAX):
+            end = data.find(b"\r\n\r\n")
+            if (end if end >= 0 else len(data)) > HEAD_BYTES_MAX:
                 raise Malformed(502, "answer head too long")
-            self._buffer = data
-            return
-        head = parse_answer(data[: end + 2])
-        rest = data[end + 4 :]
-        if head.status < 200:  # interim answers are not for us
+            if end < 0:
+                self._buffer = data
+                return
+            head = parse_answer(data[: end + 2])
+            data = data[end + 4 :]
+            if head.status >= 200:
+                self._begin_answer(head, data)
+                return
             if head.status == 101:
                 raise Malformed(502, "the upstream switched protocols")
-            self._take_head(rest)
-            return
-        self._begin_answer(head, rest)
+        raise Malformed(502, "too many interim answers")
 
     def _begin_answer(self, head: AnswerHead, rest: bytes) -> None:
         self.head = head
-        self._walker.left, self._walker.part = 0, b""
-        self._assembler.flush()
-        self._left = head.length
-        if head.content_encoding in (b"gzip", b"x-gzip", b"deflate"):
-            self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        body = self._body = AnswerBody(head)
         if self._streams:
-            if not self._has_body:
-                self._left, head.is_chunked = 0, False
             self._state = _State.BYTES
             self._wake_once()
-            if rest or not self._left:
+            if not self._has_answer_body:
+                self._finish()
+            elif rest or not head.length:
                 self._pass(rest)
         elif head.is_sse:
             self.is_stream = True
             self._state = _State.EVENTS
-            if rest or not self._left:
+            self._assembler.flush()
+            if rest or not head.length:
                 self._take_events(rest)
+        elif body.is_whole(rest):
+            self._parts.append(rest)
+            self._finish()
         else:
             self._state = _State.COLLECT
             self._collect(rest)
 
-    def _payload(self, data: bytes) -> tuple[bytes, bool]:
-        """The payload of one read, and whether the message is whole. Bytes after its end spoil the connection."""
-        assert self.head is not None
-        if self.head.is_chunked:
-            parts: list[bytes] = []
-            end = self._walker.walk(data, parts)
-            payload, is_over = b"".join(parts), end >= 0
-            if is_over and end < len(data):
-                self.head.keep_alive = False
-        elif self._left >= 0:
-            payload = data[: self._left]
-            if len(data) > self._left:
-                self.head.keep_alive = False
-            self._left -= len(payload)
-            is_over = not self._left
-        else:
-            payload, is_over = data, False
-        if self._decoder is not None:
-            payload = self._decoder.decompress(payload, COLLECT_BYTES_MAX)
-        return payload, is_over
-
     def _collect(self, data: bytes) -> None:
-        payload, is_over = self._payload(data)
+        payload, is_over = self._body.payload(data)
         self._parts.append(payload)
         self._size_bytes += len(payload)
         if self._size_bytes > COLLECT_BYTES_MAX:
@@ -322,90 +298,71 @@ class Upstream(asyncio.Protocol):
 
     def _take_events(self, data: bytes) -> None:
         """Whole events in whole chunks pass as they came; what a read cut is gathered first."""
-        walker, rewriter = self._walker, self._rewriter
+        rewriter = self._rewriter
         if (
-            self._assembler.is_empty
-            and not walker.left
-            and not walker.part
-            and self._decoder is None
+            data.endswith(_ENDS)
+            and self._assembler.is_empty
             and (rewriter is None or not (rewriter.is_active or rewriter.wants(data)))
-            and (data[-4:] == b"\n\n\r\n" or data[-9:] == b"\n\n\r\n0\r\n\r\n")
-            and self.head is not None
-            and self.head.is_chunked
         ):
-            end = walker.walk(data)
+            end = self._body.pass_chunks(data)
             if end == len(data):
-                self._emit(data[:-5])
-                self._finish()
-                return
-            if end < 0 and not walker.left and not walker.part:
                 self._emit(data)
                 return
-            walker.left, walker.part = 0, b""
-        payload, is_over = self._payload(data)
-        events = self._assembler.feed(payload)
-        if events:
-            self._emit(chunk(events), events)
+            if end:
+                self._emit(data[:end])
+                self._finish()
+                return
+        payload, is_over = self._body.payload(data)
+        self._emit_events(self._assembler.feed(payload))
         if is_over:
             self._finish()
 
+    def _emit_events(self, events: bytes) -> None:
+        if events:
+            self._emit(chunk(events), events)
+
     def _emit(self, framed: bytes, events: bytes | None = None) -> None:
-        """Whole events have come: keep them, and pass them on once the call relays. EVENTS: they, if known unframed."""
-        if not framed:
-            return
+        """Whole events have come: keep them, and pass them on once the call relays. EVENTS: they, where unframed."""
         self.tail.append(framed)
         self.tail_bytes += len(framed)
         self.relayed_bytes += len(framed)
         if len(self.first) < FIRST_BYTES:
-            end = framed.find(b"\n\n\r\n", FIRST_BYTES)
-            self.first += dechunk(framed[: end + 4] if end > 0 else framed)
+            self.first += dechunk(framed[: _first_end(framed)])
         if self._is_relaying:
-            self._write(framed, events)
+            self._relay_on(framed, events)
             while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
                 self.tail_bytes -= len(self.tail.popleft())
             return
         if self.tail_bytes > COLLECT_BYTES_MAX:
             raise Malformed(502, "the answer is too large")
-        if self.tail_bytes > HELD_BYTES_MAX and not self._was_woken:
+        if self.tail_bytes > HELD_BYTES_MAX and not self._is_gathering:
             self.pause()
         self._wake_once()
 
-    def _write(self, framed: bytes, events: bytes | None) -> None:
+    def _relay_on(self, framed: bytes, events: bytes | None) -> None:
         assert self._out is not None
-        if self._rewriter is None or events is None:
+        rewriter = self._rewriter
+        if rewriter is not None and events is not None and (rewriter.is_active or rewriter.wants(events)):
+            events = rewriter.feed(events)
+            framed = chunk(events) if events else b""
+        if framed:
             self._out.write(framed)
-            return
-        rewritten = self._rewriter.feed(events)
-        if rewritten:
-            self._out.write(chunk(rewritten))
 
     def _pass(self, data: bytes) -> None:
         """Relay as bytes: the framing of the answer is kept, its end found."""
-        assert self.head is not None
-        over = False
-        if self.head.is_chunked:
-            end = self._walker.walk(data)
-            over = end >= 0
-            if over and end < len(data):
-                self.head.keep_alive = False
-                data = data[:end]
-        elif self._left >= 0:
-            if len(data) > self._left:
-                self.head.keep_alive = False
-                data = data[: self._left]
-            self._left -= len(data)
-            over = not self._left
-        elif data:
-            data = chunk(data)
+        data, is_over = self._body.framed(data)
+        self._write_out(data)
+        if is_over:
+            self._finish()
+
+    def _write_out(self, data: bytes) -> None:
         if self._out is not None:
             self._out.write(data)
-        else:
-            self._parts.append(data)
-            self._size_bytes += len(data)
-            if self._size_bytes > HELD_BYTES_MAX:
-                self.pause()
-        if over:
-            self._finish()
+            return
+        self._parts.append(data)
+        self._size_bytes += len(data)
+        if self._size_bytes > HELD_BYTES_MAX:
+            self.pause()
 
     # -- the call's side -------------------------------------------------------------------------------------------
 
@@ -419,8 +376,7 @@ class Upstream(asyncio.Protocol):
         size_bytes = 0
         for framed in reversed(self.tail):
             if len(framed) > 2 * LAST_BYTES:
-                start = framed.rfind(b"\n\n\r\n", 0, len(framed) - LAST_BYTES)
-                framed = framed[start + 4 :] if start >= 0 else framed
+                framed = framed[_last_start(framed) :]
             parts.append(framed)
             size_bytes += len(framed)
             if size_bytes >= LAST_BYTES:
@@ -436,30 +392,26 @@ class Upstream(asyncio.Protocol):
 
         The last chunk is not written: the call settles first.
         """
+        self._out, self._is_relaying, self._rewriter = out, True, rewriter
+        self.resume()
         held = b"".join(self.tail)
-        self._out = out
-        self._is_relaying = True
-        self._rewriter = rewriter
         if rewriter is not None and rewriter.wants(held):
             events = rewriter.feed(dechunk(held))
             if self.is_done:
                 events += rewriter.end()
             held = chunk(events) if events else b""
         out.write(head + held)
-        self.resume()
 
     def relay_bytes(self, out: asyncio.Transport, head: bytes) -> None:
         """Write HEAD and the rest of the answer to OUT with its own framing; wakes the call at the end."""
         self._out = out
+        self.resume()
         out.write(head + b"".join(self._parts))
         self._parts = []
-        if self.is_done:
-            return
-        self.resume()
 
     def gather(self) -> None:
         """Keep holding events until the stream ends; wakes the call then."""
-        self._was_woken = True
+        self._is_gathering = True
         self.resume()
 
     def _wake_once(self) -> None:
@@ -469,47 +421,41 @@ class Upstream(asyncio.Protocol):
 
     def _finish(self) -> None:
         """The answer is whole; the connection stays the call's own until `give_back`."""
-        call, self._call = self._call, None
+        self._was_woken = True  # the end wakes the call, not an event that the end sets free
         if self._state is _State.EVENTS:
-            self._end_events()
-        elif self._state is _State.BYTES and self._out is not None and self._ends_at_close():
-            self._out.write(b"0\r\n\r\n")
+            rest = self._assembler.flush()
+            self._emit_events(rest + b"\n\n" if rest.strip(b"\r\n") else rest)
+            ending = self._rewriter.end() if self._is_relaying and self._rewriter is not None else b""
+            if ending and self._out is not None:
+                self._out.write(chunk(ending))
+        elif self._state is _State.BYTES and self._has_answer_body and self._body.ends_at_close:
+            self._write_out(LAST_CHUNK)
         self.is_done = True
         self._state = _State.IDLE
         self.resume()
+        call, self._call = self._call, None
         if call is not None:
             call.wake()
-
-    def _end_events(self) -> None:
-        """An event without its blank line still counts, and the rewriter lets go of what it held."""
-        rest = self._assembler.flush()
-        if rest.strip():
-            self._emit(chunk(rest + b"\n\n"), rest + b"\n\n")
-        if self._is_relaying and self._rewriter is not None:
-            ending = self._rewriter.end()
-            if ending:
-                assert self._out is not None
-                self._out.write(chunk(ending))
 
     def give_back(self) -> None:
         """The call has read what it wanted: another may have the connection. Before the answer's end, it is closed."""
         self._call = None
         self._out = None
-        head = self.head
-        if self.is_closed:
+        if self.is_closed or self.transport.is_closing():
             return
-        if not self.is_done:
-            self.transport.abort()  # so that the upstream stops working
-        elif head is None or not head.keep_alive or self.transport.get_write_buffer_size():
+        if not self.is_done or self.transport.get_write_buffer_size():
+            self.transport.abort()  # the upstream stops working, and need not read the rest of what it has answered
+        elif self.head is None or not self.head.keep_alive:
             self.transport.close()
         else:
+            self.resume()
             self._reset()
             self._is_reused = True
             self._owner.put(self)
 
     def pause(self) -> None:
         """Stop reading: the client is slower than the upstream."""
-        if not self._is_paused and not self.is_closed:
+        if not self._is_paused and not self.is_done and not self.is_closed:
             self._is_paused = True
             self.transport.pause_reading()
 
@@ -522,7 +468,25 @@ class Upstream(asyncio.Protocol):
 
     def lose(self, why: str, *, is_timeout: bool = False) -> None:
         """Cut the connection and tell the call."""
-        call, self._call = self._call, None
         self.transport.abort()
+        self._fail(UpstreamLost(why, is_timeout=is_timeout))
+
+    def _fail(self, why: UpstreamLost) -> None:
+        call, self._call = self._call, None
         if call is not None:
-            call.fail(UpstreamLost(why, is_timeout=is_timeout))
+            call.fail(why)
+
+
+def _first_end(framed: bytes) -> int:
+    """Where the first FIRST_BYTES of whole events in whole chunks end."""
+    for end in _WHOLE:
+        at = framed.find(end, FIRST_BYTES)
+        if at >= 0:
+            return at + len(end)
+    return len(framed)
+
+
+def _last_start(framed: bytes) -> int:
+    """Where the last LAST_BYTES of whole events in whole chunks begin."""
+    stop = len(framed) - LAST_BYTES
+    return max((at + len(end) for end in _WHOLE if (at := framed.rfind(end, 0, stop)) >= 0), default=0)

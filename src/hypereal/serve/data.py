@@ -26,8 +26,8 @@ from hypereal.net import Address, Connection, Pool, client_context
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
 
 SWEEP_S = 1.0
-IDLE_CLOSE_S = 2.0
-"""How long a draining process still answers, with `connection: close`, on connections that are idle."""
+IDLE_S = 3.0
+"""By then a draining process has closed every idle connection (net.server.DRAINING_S, to the next sweep)."""
 DRAIN_POLL_S = 0.05
 
 MakeLedger = Callable[..., Ledger]
@@ -124,10 +124,8 @@ class DataProcess:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while loop.time() - began < drain_s and plane.connections:
-            if loop.time() - began >= IDLE_CLOSE_S:
-                if not plane.calls_open:
-                    break
-                plane.closes_idle = True
+            if loop.time() - began >= IDLE_S and not plane.calls_open:
+                break
             await asyncio.sleep(DRAIN_POLL_S)
         for connection in list(plane.connections):
             connection.transport.abort()

@@ -1,0 +1,584 @@
+import gzip
+import zlib
+from collections.abc import Callable
+
+import pytest
+from tests.support.clients import splits
+from tests.support.upstreams import HEAD, OUT_HEAD, Line
+
+from hypereal.net import LAST_CHUNK, chunk, dechunk
+from hypereal.net.upstream import COLLECT_BYTES_MAX, FIRST_BYTES, HELD_BYTES_MAX, TAIL_BYTES_MAX, TAIL_READS_MIN
+
+OK = b"HTTP/1.1 200 OK\r\n"
+SSE = OK + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+EVENTS = [b'data: {"n":%d}\n\n' % n for n in range(5)] + [b"data: [DONE]\n\n"]
+
+
+def counted(body: bytes, *fields: bytes, status: bytes = b"200 OK") -> bytes:
+    lines = b"".join(field + b"\r\n" for field in fields)
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status, len(body), lines, body)
+
+
+def chunked(*pieces: bytes) -> bytes:
+    return b"".join(map(chunk, pieces)) + LAST_CHUNK
+
+
+# -- collected answers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        counted(b'{"a": 1}'),
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b'{"a"', b": 1}"),
+        OK + b'Transfer-Encoding: chunked\r\n\r\n3;x="y z"\r\n{"a\r\n5\r\n": 1}\r\n0\r\nTrailer: x\r\n\r\n',
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + counted(b'{"a": 1}'),
+        counted(gzip.compress(b'{"a": 1}'), b"Content-Encoding: gzip"),
+        counted(zlib.compress(b'{"a": 1}'), b"Content-Encoding: deflate"),
+        counted(b'{"a": 1}', b"Content-Encoding: identity"),
+    ],
+)
+def test_answer_is_collected_whole_from_any_two_reads_and_its_connection_used_again(answer):
+    for reads in [(answer,), *splits(answer)]:
+        line = Line().answer(*reads)
+        assert line.caller.wakes == 1
+        assert line.upstream.is_done
+        assert line.upstream.whole() == b'{"a": 1}'
+        line.upstream.give_back()
+        assert line.pool.idle == [line.upstream]
+        assert not line.transport.ended
+
+
+def test_answer_may_be_delimited_by_the_close():
+    for answer in (OK + b"\r\n", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n"):
+        line = Line().answer(answer + b"ab", b"cd")
+        assert line.caller.wakes == 0
+        line.transport.lose()
+        assert line.upstream.whole() == b"abcd"
+        assert line.caller.wakes == 1
+        line.upstream.give_back()
+        assert line.pool.idle == []
+
+
+def test_answer_delimited_by_the_close_that_was_cut_is_lost():
+    line = Line().answer(OK + b"\r\nab")
+    line.transport.lose(ConnectionResetError())
+    assert line.caller.failure is not None
+    assert not line.upstream.is_done
+
+
+@pytest.mark.parametrize("answer", [counted(b"abc")[:-1], OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", OK])
+def test_answer_that_ends_too_early_is_lost(answer):
+    line = Line().answer(answer)
+    line.transport.lose()
+    assert line.caller.failure is not None
+    assert not line.caller.failure.is_stale
+    assert line.caller.wakes == 0
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_answer_without_a_body_is_whole_at_its_head(status):
+    line = Line().answer(b"HTTP/1.1 %s\r\nContent-Length: 9\r\n\r\n" % status)
+    assert line.upstream.is_done
+    assert line.upstream.whole() == b""
+    line.upstream.give_back()
+    assert line.pool.idle == [line.upstream]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"garbage\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        OK + b"Content-Length: 5, 5\r\n\r\n",
+        OK + b"Content-Length: +5\r\n\r\n",
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        OK + b"Bad field\r\n\r\n",
+        OK + b"A: b\r\n c\r\n\r\n",
+        OK + b"A: " + b"x" * 70_000 + b"\r\n\r\n",
+        OK + b"A: " + b"x" * 70_000,
+        OK + b"Transfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,
+        counted(b"xxxx", b"Content-Encoding: gzip"),
+        counted(b"xxxx", b"Content-Encoding: br"),
+    ],
+)
+def test_answer_that_breaks_the_grammar_is_lost_and_the_connection_cut(answer):
+    line = Line().answer(answer)
+    assert line.caller.failure is not None
+    assert line.caller.wakes == 0
+    assert line.transport.ended == "abort"
+    line.transport.lose()
+    line.upstream.give_back()
+    assert line.pool.idle == []
+
+
+def test_transfer_encoding_beats_a_length_and_spoils_the_connection():
+    line = Line().answer(OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"hello"))
+    assert line.upstream.whole() == b"hello"
+    line.upstream.give_back()
+    assert line.transport.ended == "close"
+    assert line.pool.idle == []
+
+
+def test_equal_lengths_are_one():
+    assert Line().answer(OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nab").upstream.whole() == b"ab"
+
+
+def test_answer_that_is_too_large_is_lost():
+    line = Line().answer(OK + b"\r\n")
+    for _ in range(COLLECT_BYTES_MAX // (1 << 24)):
+        line.answer(bytes(1 << 24))
+    assert line.caller.failure is None
+    line.answer(b"x")
+    assert line.caller.failure is not None
+
+
+def test_compressed_answer_that_grows_without_bound_is_lost():
+    bomb = gzip.compress(bytes(COLLECT_BYTES_MAX + 1), 1)
+    assert len(bomb) < 1 << 20
+    for reads in (
+        (counted(bomb, b"Content-Encoding: gzip"),),
+        (SSE.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"), chunk(bomb)),
+    ):
+        line = Line().answer(*reads)
+        assert line.caller.failure is not None
+
+
+# -- what comes after the end ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [counted(b"ab"), OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"ab"), b"HTTP/1.1 204 No Content\r\n\r\n"],
+)
+def test_bytes_after_the_end_of_an_answer_are_nobodys(answer):
+    same_read = Line().answer(answer + b"HTTP/1.1 200 OK\r\n\r\n")
+    later_read = Line().answer(answer, b"HTTP/1.1 200 OK\r\n\r\n")
+    for line in (same_read, later_read):
+        assert line.upstream.whole() in (b"ab", b"")
+        line.upstream.give_back()
+        assert line.pool.idle == [] or line.transport.ended
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_bytes_after_the_end_of_a_stream_are_not_relayed(streams):
+    answer = SSE + chunked(*EVENTS)
+    for reads in [*splits(answer + b"HTTP/1.1 200 OK\r\n\r\n")]:
+        line = Line(relays=not streams, streams=streams)
+        if streams:
+            line.caller.on_wake = lambda line=line: (
+                line.upstream.is_done or line.upstream.relay_bytes(line.out, OUT_HEAD)
+            )
+        line.answer(*reads)
+        assert b"HTTP/1.1" not in line.out.written
+        assert line.upstream.is_done
+        line.upstream.give_back()
+        assert line.transport.ended
+        assert line.pool.idle == []
+
+
+def test_bytes_on_an_idle_connection_end_it():
+    line = Line().answer(counted(b"ab"))
+    line.upstream.give_back()
+    line.answer(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+    assert line.transport.ended == "abort"
+
+
+def test_answer_is_the_calls_own_until_it_is_given_back():
+    line = Line().answer(counted(b"mine"))
+    assert line.pool.idle == []
+    assert line.upstream.whole() == b"mine"
+    line.upstream.give_back()
+    assert line.upstream.whole() == b""
+
+
+def test_connection_that_dies_before_a_byte_is_stale_only_when_it_was_used_before():
+    fresh = Line()
+    fresh.transport.lose()
+    used = Line().answer(counted(b"ab"))
+    used.upstream.give_back()
+    used.send()
+    used.transport.lose(ConnectionResetError())
+    spoke = Line().answer(counted(b"ab"))
+    spoke.upstream.give_back()
+    spoke.send()
+    spoke.answer(b"HTTP/1.1 100 Continue\r\n\r\n")
+    spoke.transport.lose()
+    stale = [line.caller.failure.is_stale for line in (fresh, used, spoke) if line.caller.failure]
+    assert stale == [False, True, False]
+
+
+# -- giving back -------------------------------------------------------------------------------------------------------
+
+
+def test_connection_given_back_in_each_state():
+    unanswered = Line()
+    half = Line().answer(counted(b"ab")[:-1])
+    streaming = Line(relays=True).answer(SSE + chunk(EVENTS[0]))
+    closing = Line().answer(counted(b"ab", b"Connection: close"))
+    early = Line().answer(counted(b"", status=b"413 Content Too Large"))
+    early.transport.backlog_bytes = 1
+    whole = Line().answer(counted(b"ab"))
+    outcome = []
+    for line in (unanswered, half, streaming, closing, early, whole):
+        line.upstream.give_back()
+        outcome.append(line.transport.ended)
+    assert outcome == ["abort", "abort", "abort", "close", "abort", ""]
+    assert whole.pool.idle == [whole.upstream]
+
+
+def test_connection_that_is_lost_after_its_answer_is_just_forgotten():
+    line = Line().answer(counted(b"ab"))
+    line.transport.lose()
+    line.upstream.give_back()
+    assert line.pool.idle == []
+    assert line.pool.lost == [line.upstream]
+    assert line.caller.failure is None
+
+
+def test_given_back_while_the_client_is_slow_it_reads_again_for_the_next_call():
+    line = Line(relays=True).answer(SSE + chunk(EVENTS[0]))
+    line.upstream.pause()
+    line.answer(chunk(EVENTS[-1]) + LAST_CHUNK)
+    assert line.transport.is_reading
+    line.upstream.pause()
+    line.upstream.give_back()
+    assert line.transport.is_reading
+    assert line.pool.idle == [line.upstream]
+
+
+def test_call_that_sends_again_inside_its_wake_gets_both_answers():
+    line = Line()
+    bodies = []
+
+    def wake() -> None:
+        bodies.append(line.upstream.whole())
+        line.upstream.give_back()
+        if len(bodies) == 1:
+            line.send()
+
+    line.caller.on_wake = wake
+    line.answer(counted(b"first"), counted(b"second"))
+    assert bodies == [b"first", b"second"]
+
+
+# -- streams of events -------------------------------------------------------------------------------------------------
+
+PAYLOADS = [
+    b"".join(EVENTS),
+    b"".join(EVENTS).replace(b"\n", b"\r\n"),
+    b": ping\n\n" + b"event: x\ndata: 1\n\n" * 3,
+]
+FRAMINGS: dict[str, Callable[[bytes], bytes]] = {
+    "an event a chunk": lambda p: SSE + chunked(*[e + b"\n\n" for e in p.split(b"\n\n")[:-1]] or [p]),
+    "one chunk": lambda p: SSE + chunked(p),
+    "7 bytes a chunk": lambda p: SSE + chunked(*[p[i : i + 7] for i in range(0, len(p), 7)]),
+    "a byte a chunk": lambda p: SSE + chunked(*[p[i : i + 1] for i in range(len(p))]),
+    "counted": lambda p: OK + b"Content-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%s" % (len(p), p),
+    "compressed": lambda p: SSE.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + chunked(gzip.compress(p)),
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_stream_split_at_every_byte_gives_the_same_payload_in_whole_events(payload, framing):
+    answer = FRAMINGS[framing](payload)
+    for reads in [(answer,), *splits(answer), tuple(answer[i : i + 1] for i in range(len(answer)))]:
+        line = Line(relays=True).answer(*reads)
+        assert line.upstream.is_done
+        assert line.caller.wakes == 2
+        assert line.relayed == payload
+        assert line.upstream.events() == payload
+        assert line.upstream.first == payload
+        line.upstream.give_back()
+        assert line.pool.idle == [line.upstream]
+
+
+def test_stream_delimited_by_the_close_is_relayed_in_chunks():
+    line = Line(relays=True).answer(OK + b"Content-Type: text/event-stream; charset=utf-8\r\n\r\n", PAYLOADS[0])
+    line.transport.lose()
+    assert line.relayed == PAYLOADS[0]
+    assert line.upstream.is_done
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_read_of_whole_events_in_whole_chunks_passes_as_it_came(newline):
+    events = [event.replace(b"\n", newline) for event in EVENTS]
+    reads = [b"".join(map(chunk, events[:3])), chunk(events[3]), chunk(events[4]) + b"00e;x=y\r\n" + events[5][:14]]
+    line = Line(relays=True).answer(SSE, *reads[:2])
+    assert line.out.writes == [OUT_HEAD + reads[0], reads[1]]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [b"7\r\ndata: x\r\n1\r\n\n\r\n", b"7\r\ndata: x\r\n2\r\n\r\n\r\n", b'8;a=b\r\ndata: {}\r\n2;a="}"\r\n\r\n\r\n'],
+)
+def test_blank_line_of_the_framing_is_not_taken_for_one_of_the_stream(read):
+    line = Line(relays=True).answer(SSE, read)
+    assert line.out.writes == []
+
+
+def test_last_chunk_inside_the_payload_is_not_the_end():
+    tricky = b"data: {}\n\n\r\n0\r\n"
+    line = Line(relays=True).answer(SSE, chunk(tricky))
+    assert not line.upstream.is_done
+    line.answer(chunk(b"\r\n\r\n") + LAST_CHUNK)
+    assert line.upstream.events() == tricky + b"\r\n\r\n"
+
+
+def test_last_event_without_its_blank_line_is_given_one():
+    assert Line(relays=True).answer(SSE + chunked(b"data: 1\n\ndata: 2\n")).relayed == b"data: 1\n\ndata: 2\n\n\n"
+
+
+def test_cut_stream_is_lost_after_what_came_was_relayed():
+    line = Line(relays=True).answer(SSE + chunk(EVENTS[0]), chunk(EVENTS[1])[:9])
+    line.transport.lose()
+    assert line.caller.failure is not None
+    assert line.relayed == EVENTS[0]
+
+
+def test_event_that_never_ends_is_lost():
+    line = Line(relays=True).answer(SSE)
+    piece = chunk(b"x" * (1 << 20))
+    for _ in range(16):
+        line.answer(piece)
+    assert line.caller.failure is None
+    line.answer(piece)
+    assert line.caller.failure is not None
+
+
+def test_stream_is_held_until_it_is_relayed_and_no_more_than_a_bounded_part():
+    line = Line().answer(SSE)
+    event = b'data: {"%s"}\n\n' % (b"x" * 100_000)
+    for _ in range(HELD_BYTES_MAX // 100_000 + 1):
+        line.answer(chunk(event))
+    assert line.caller.wakes == 1
+    assert not line.transport.is_reading
+    line.upstream.relay(line.out, OUT_HEAD)
+    assert line.transport.is_reading
+    assert line.relayed == event * (HELD_BYTES_MAX // 100_000 + 1)
+
+
+def test_gathered_stream_is_whole_and_wakes_its_call_at_the_end():
+    line = Line().answer(SSE + chunk(EVENTS[0]))
+    line.upstream.gather()
+    event = b'data: {"%s"}\n\n' % (b"x" * 500_000)
+    for _ in range(5):
+        line.answer(chunk(event))
+    assert line.transport.is_reading
+    assert line.caller.wakes == 1
+    line.answer(LAST_CHUNK)
+    assert line.caller.wakes == 2
+    assert line.upstream.events() == EVENTS[0] + event * 5
+
+
+def test_gathered_stream_that_is_too_large_is_lost_even_when_the_excess_comes_at_its_end():
+    line = Line().answer(SSE + chunk(EVENTS[0]))
+    line.upstream.gather()
+    event = b'data: {"%s"}\n\n' % (b"x" * (1 << 23))
+    for _ in range(7):
+        line.answer(chunk(event))
+    line.answer(chunk(b"data: " + b"x" * (1 << 23) + b"\n"))
+    assert line.caller.failure is None
+    line.answer(LAST_CHUNK)
+    assert line.caller.failure is not None
+    assert line.caller.wakes == 1
+
+
+def test_relay_after_the_end_writes_everything():
+    line = Line().answer(SSE + chunked(*EVENTS))
+    assert line.caller.wakes == 2
+    line.upstream.relay(line.out, OUT_HEAD)
+    assert line.relayed == b"".join(EVENTS)
+    assert line.upstream.is_done
+
+
+def test_relay_keeps_a_pause_that_its_own_write_caused():
+    line = Line()
+    line.out.on_write = line.upstream.pause
+    line.answer(SSE + chunk(EVENTS[0]))
+    line.upstream.relay(line.out, OUT_HEAD)
+    assert not line.transport.is_reading
+    line.upstream.resume()
+    assert line.transport.is_reading
+
+
+def test_tail_is_bounded_and_first_is_kept():
+    line = Line(relays=True).answer(SSE)
+    events = [b'data: {"%d": "%s"}\n\n' % (n, b"x" * 1000) for n in range(300)]
+    for event in events:
+        line.answer(chunk(event))
+    tail = line.upstream.events()
+    assert b"".join(events).endswith(tail)
+    assert TAIL_BYTES_MAX // 2 < len(tail) < TAIL_BYTES_MAX * 2
+    assert b"".join(events).startswith(line.upstream.first)
+    assert FIRST_BYTES <= len(line.upstream.first) < FIRST_BYTES * 3
+    assert line.upstream.relayed_bytes == sum(map(len, map(chunk, events)))
+
+
+def test_tail_keeps_a_few_reads_however_long():
+    line = Line(relays=True).answer(SSE)
+    for n in range(5):
+        line.answer(chunk(b'data: {"%d%s"}\n\n' % (n, b"x" * TAIL_BYTES_MAX)))
+    assert len(line.upstream.tail) == TAIL_READS_MIN
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_first_ends_on_a_whole_event(newline):
+    event = (b'data: {"%s"}\n\n' % (b"x" * 300)).replace(b"\n", newline)
+    line = Line(relays=True).answer(SSE + chunk(event) * 50)
+    assert line.upstream.first == event * 4
+
+
+def test_call_may_give_up_at_the_first_event():
+    line = Line()
+    line.caller.on_wake = line.upstream.give_back
+    line.answer(SSE + chunked(*EVENTS))
+    assert line.caller.wakes == 1
+    assert line.transport.ended == "abort"
+    assert line.pool.idle == []
+
+
+def test_lost_by_its_call_it_is_cut_and_told():
+    line = Line()
+    line.upstream.lose("no byte for 60 s")
+    assert line.transport.ended == "abort"
+    assert line.caller.failure is not None
+    assert line.caller.failure.why == "no byte for 60 s"
+
+
+def test_silence_ends_with_a_byte():
+    line = Line()
+    line.upstream.silent_s = 50
+    line.answer(b"H")
+    assert line.upstream.silent_s == 0
+
+
+# -- rewriters ---------------------------------------------------------------------------------------------------------
+
+
+class HoldsFinish:
+    """Holds back from the event with `finish` on and puts what it holds, in brackets, at the end."""
+
+    def __init__(self) -> None:
+        self.is_active = False
+        self.seen: list[bytes] = []
+        self._held = b""
+
+    def wants(self, data: bytes) -> bool:
+        return b"finish" in data
+
+    def feed(self, events: bytes) -> bytes:
+        self.seen.append(events)
+        at = events.find(b"data: finish")
+        if self.is_active:
+            at = 0
+        if at < 0:
+            return events
+        self.is_active = True
+        self._held += events[at:]
+        return events[:at]
+
+    def end(self) -> bytes:
+        return b"[" + self._held + b"]\n\n" if self._held else b""
+
+
+REWRITTEN = b"data: a\n\n" + b"data: finish\n\n" + b"data: usage\n\n"
+
+
+def test_rewriter_sees_only_what_it_wants_and_changes_the_end_in_any_split():
+    answer = SSE + b"".join(map(chunk, (b"data: a\n\n", b"data: finish\n\n", b"data: usage\n\n"))) + LAST_CHUNK
+    for reads in [(answer,), *splits(answer)]:
+        rewriter = HoldsFinish()
+        line = Line(relays=True, rewriter=rewriter).answer(*reads)
+        expected = b"data: a\n\n[data: finish\n\ndata: usage\n\n]\n\n"
+        assert dechunk(line.out.written.removeprefix(OUT_HEAD)) == expected
+        assert b"\r\n0\r\n" not in line.out.written
+        assert line.upstream.events().endswith(b"data: usage\n\n]\n\n")
+        assert b"data: a\n\n" not in rewriter.seen
+
+
+def test_rewriter_of_a_stream_that_is_already_over_changes_its_end_too():
+    line = Line().answer(SSE + chunked(REWRITTEN))
+    line.upstream.relay(line.out, OUT_HEAD, HoldsFinish())
+    assert dechunk(line.out.written.removeprefix(OUT_HEAD)) == b"data: a\n\n[data: finish\n\ndata: usage\n\n]\n\n"
+    assert line.upstream.events() == b"data: a\n\n[data: finish\n\ndata: usage\n\n]\n\n"
+
+
+def test_rewriter_that_holds_the_unended_last_event_back_writes_no_last_chunk():
+    line = Line(relays=True, rewriter=HoldsFinish()).answer(SSE + chunk(b"data: a\n\n"), chunked(b"data: finish"))
+    assert line.out.written == OUT_HEAD + chunk(b"data: a\n\n") + chunk(b"[data: finish\n\n]\n\n")
+
+
+# -- relayed as bytes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (counted(b"hello"), b"hello"),
+        (counted(b""), b""),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\nT: x\r\n\r\n",
+            b"2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\nT: x\r\n\r\n",
+        ),
+        (counted(gzip.compress(b"hello", mtime=0), b"Content-Encoding: gzip"), gzip.compress(b"hello", mtime=0)),
+    ],
+)
+def test_answer_is_relayed_as_bytes_with_its_own_framing(answer, body):
+    for reads in [(answer,), *splits(answer)]:
+        line = Line(streams=True)
+        line.caller.on_wake = lambda line=line: line.caller.wakes == 1 and line.upstream.relay_bytes(line.out, OUT_HEAD)
+        line.answer(*reads)
+        assert line.out.written == OUT_HEAD + body
+        assert line.upstream.is_done
+        assert line.caller.wakes == 2
+        line.upstream.give_back()
+        assert line.pool.idle == [line.upstream]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_answer_delimited_by_the_close_is_relayed_in_chunks_with_the_last_one(is_late):
+    line = Line(streams=True).answer(OK + b"\r\nab")
+    if not is_late:
+        line.upstream.relay_bytes(line.out, OUT_HEAD)
+    line.transport.lose()
+    if is_late:
+        line.upstream.relay_bytes(line.out, OUT_HEAD)
+    assert line.out.written == OUT_HEAD + chunk(b"ab") + LAST_CHUNK
+
+
+def test_relay_of_bytes_is_bounded_until_it_begins():
+    line = Line(streams=True).answer(counted(bytes(HELD_BYTES_MAX + 2))[:-1])
+    assert not line.transport.is_reading
+    line.upstream.relay_bytes(line.out, b"")
+    assert line.transport.is_reading
+    assert len(line.out.written) == HELD_BYTES_MAX + 1
+
+
+def test_slow_upstream_holds_the_source_of_its_body_back():
+    class Source:
+        told: list[str] = []  # noqa: RUF012
+
+        def pause_body(self) -> None:
+            self.told.append("pause")
+
+        def resume_body(self) -> None:
+            self.told.append("resume")
+
+    line = Line(streams=True)
+    line.upstream.pause_writing()
+    line.upstream.source = Source()
+    line.upstream.pause_writing()
+    line.upstream.resume_writing()
+    assert Source.told == ["pause", "resume"]
+
+
+def test_long_request_is_written_with_its_head():
+    line = Line()
+    line.upstream.send(line.caller, HEAD, b"x" * 100_000)
+    assert line.transport.written.endswith(HEAD + b"x" * 100_000)
