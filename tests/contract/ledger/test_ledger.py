@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import asyncpg
+import msgspec
 import pytest
 from tests.support.ledger import USAGE, Caller, decided, held, make_account, micro, usage_row
 
@@ -14,8 +15,9 @@ from hypereal.kit import clock
 from hypereal.kit.db import Database
 from hypereal.kit.errors import InsufficientCredits, Overloaded, SpendingLimitReached
 from hypereal.kit.money import Micro
-from hypereal.ledger import AlreadySettled, Credit, Ledger, UsageRow, add_credits, audit, balance, close_dead
+from hypereal.ledger import AlreadySettled, Credit, Ledger, UsageRow, add_credits, audit, balance, close_dead, store
 from hypereal.ledger import ledger as ledger_module
+from hypereal.ledger.books import Books
 
 
 @pytest.fixture
@@ -270,6 +272,19 @@ async def test_fenced_process_takes_a_new_number_and_charges_nothing_for_what_it
     await ledger.close()
     assert (await balance(database, caller.owner_id)).free == micro(7)
     assert await audit(database) == []
+
+
+async def test_batch_that_does_not_follow_the_last_is_fenced(database):
+    """So it looks after a failover to a database that had not heard of everything."""
+    books = Books(Micro(0))
+    books.hold(Caller(owner_id=await make_account(database, 10)), micro(1), lambda: None)
+    first = books.batch()
+    async with database.connection() as connection:
+        process_id = await store.open_process(connection, "one", 1, "boot", 60)
+        with pytest.raises(asyncpg.PostgresError) as refusal:
+            skipping = msgspec.structs.replace(first, number=2)
+            await connection.fetch(store.FLUSH, *ledger_module.arguments(process_id, skipping))
+    assert refusal.value.sqlstate == store.FENCED
 
 
 async def test_row_that_the_table_refuses_does_not_stop_the_others(database, start):
