@@ -177,10 +177,10 @@ async def test_lost_connections_lose_nothing_and_double_nothing(database, start)
     assert await audit(database) == []
 
 
-async def test_without_a_database_holds_are_refused_in_time_and_not_with_402(database_url, start, monkeypatch):
+async def test_without_a_database_holds_are_refused_in_time_and_not_with_402(start, monkeypatch):
     monkeypatch.setattr(ledger_module, "WAIT_S_MAX", 0.2)
     monkeypatch.setattr(ledger_module, "TICK_S", 0.05)
-    ledger = await start(url=database_url.replace("host=", "host=/nowhere"))
+    ledger = await start(url="postgresql://nobody@/nothing?host=/nowhere")
     with pytest.raises(Overloaded):
         await asyncio.wait_for(held(ledger, Caller(owner_id="acc_ada"), micro(1)), 2)
     monkeypatch.setattr(ledger_module, "CLOSE_S_MAX", 0.1)
@@ -232,6 +232,17 @@ async def test_ticket_cancelled_after_the_grant_and_before_it_was_told_goes_back
     second = await decided(ledger, caller, micro(10))
     assert announced == []
     assert second.error is None or (await held(ledger, caller, micro(10))).is_open
+
+
+async def test_growth_of_a_hold_that_was_settled_meanwhile_is_not_announced(database, start):
+    caller = Caller(owner_id=await make_account(database, 10))
+    ledger = await start()
+    hold = await held(ledger, caller, micro(4))
+    announced: list[str] = []
+    ledger.grow(hold, micro(6), lambda: announced.append("over"))
+    ledger.settle(hold, micro(4), USAGE, usage_row(caller))
+    assert (await held(ledger, caller, micro(6))).is_open
+    assert announced == []
 
 
 async def test_on_ready_that_raises_harms_nobody_else(database, start):

@@ -1,6 +1,7 @@
 """Migrations: all or nothing, and of several at once all but one wait."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -26,4 +27,4 @@ async def test_several_that_start_at_once_migrate_once(database_url):
 
 async def test_database_that_is_not_there_says_so(database_url):
     with pytest.raises(migrate.MigrationFailed, match="does not exist"):
-        await asyncio.to_thread(migrate.up, database_url.replace("?", "_nowhere?"))
+        await asyncio.to_thread(migrate.up, urlsplit(database_url)._replace(path="/nowhere").geturl())
