@@ -94,7 +94,7 @@ class Hold(msgspec.Struct, eq=False):
 
 
 class Ticket(msgspec.Struct, eq=False):
-    """A question for credit. While `is_pending`, `on_ready` will be called once, unless it is cancelled first."""
+    """A question for credit. While `is_pending`, `on_ready` will be called once, unless nobody waits any more."""
 
     hold: Hold
     amount: int
@@ -118,6 +118,7 @@ class Ticket(msgspec.Struct, eq=False):
         return self.hold
 
     def announce(self) -> None:
-        """Tell who waits. The loop calls it after the decision; the ticket may have been cancelled in between."""
-        if self.state is not TicketState.CANCELLED:
+        """Tell who waits, unless nobody does any more: the ticket was cancelled, or the hold ended before it grew."""
+        is_over = self.is_growth and not self.hold.is_open
+        if self.state is not TicketState.CANCELLED and not is_over:
             self.on_ready()

@@ -137,7 +137,12 @@ class Ledger:
     def _wake_later(self) -> None:
         if not self._is_timer_set:
             self._is_timer_set = True
-            asyncio.get_running_loop().call_later(SETTLE_S, self._wake.set)
+            asyncio.get_running_loop().call_later(SETTLE_S, self._settle_due)
+
+    def _settle_due(self) -> None:
+        self._is_timer_set = False
+        if self._books.has_work:
+            self._wake.set()
 
     def _tick(self) -> None:
         """Twice a second: no ticket waits for ever, and an idle process stays live."""
@@ -160,7 +165,6 @@ class Ledger:
         while not self._is_closing or self._books.has_work:
             await self._wake.wait()
             self._wake.clear()
-            self._is_timer_set = False
             try:
                 await self._flush()
                 self._backoff_s = 0.0
@@ -206,8 +210,8 @@ class Ledger:
         else:
             logger.warning("the ledger's batch will be sent again", error=repr(error))
             self._disconnect()
-            self._backoff_s = min(max(0.05, self._backoff_s * 2), BACKOFF_S_MAX)
-            await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))
+        self._backoff_s = min(max(0.05, self._backoff_s * 2), BACKOFF_S_MAX)
+        await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))
 
     def _give_up_on_rows(self, error: Exception) -> None:
         """A row that the table refuses must not stop all others: log the batch's rows here, keep its charges."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import asyncpg
+import msgspec
 import pytest
 from tests.support.ledger import USAGE, Caller, decided, held, make_account, micro, usage_row
 
@@ -14,8 +15,9 @@ from hypereal.kit import clock
 from hypereal.kit.db import Database
 from hypereal.kit.errors import InsufficientCredits, Overloaded, SpendingLimitReached
 from hypereal.kit.money import Micro
-from hypereal.ledger import AlreadySettled, Credit, Ledger, UsageRow, add_credits, audit, balance, close_dead
+from hypereal.ledger import AlreadySettled, Credit, Ledger, UsageRow, add_credits, audit, balance, close_dead, store
 from hypereal.ledger import ledger as ledger_module
+from hypereal.ledger.books import Books
 
 
 @pytest.fixture
@@ -175,10 +177,10 @@ async def test_lost_connections_lose_nothing_and_double_nothing(database, start)
     assert await audit(database) == []
 
 
-async def test_without_a_database_holds_are_refused_in_time_and_not_with_402(database_url, start, monkeypatch):
+async def test_without_a_database_holds_are_refused_in_time_and_not_with_402(start, monkeypatch):
     monkeypatch.setattr(ledger_module, "WAIT_S_MAX", 0.2)
     monkeypatch.setattr(ledger_module, "TICK_S", 0.05)
-    ledger = await start(url=database_url.replace("host=", "host=/nowhere"))
+    ledger = await start(url="postgresql://nobody@/nothing?host=/nowhere")
     with pytest.raises(Overloaded):
         await asyncio.wait_for(held(ledger, Caller(owner_id="acc_ada"), micro(1)), 2)
     monkeypatch.setattr(ledger_module, "CLOSE_S_MAX", 0.1)
@@ -232,6 +234,17 @@ async def test_ticket_cancelled_after_the_grant_and_before_it_was_told_goes_back
     assert second.error is None or (await held(ledger, caller, micro(10))).is_open
 
 
+async def test_growth_of_a_hold_that_was_settled_meanwhile_is_not_announced(database, start):
+    caller = Caller(owner_id=await make_account(database, 10))
+    ledger = await start()
+    hold = await held(ledger, caller, micro(4))
+    announced: list[str] = []
+    ledger.grow(hold, micro(6), lambda: announced.append("over"))
+    ledger.settle(hold, micro(4), USAGE, usage_row(caller))
+    assert (await held(ledger, caller, micro(6))).is_open
+    assert announced == []
+
+
 async def test_on_ready_that_raises_harms_nobody_else(database, start):
     caller = Caller(owner_id=await make_account(database, 10))
     ledger = await start()
@@ -270,6 +283,18 @@ async def test_fenced_process_takes_a_new_number_and_charges_nothing_for_what_it
     await ledger.close()
     assert (await balance(database, caller.owner_id)).free == micro(7)
     assert await audit(database) == []
+
+
+async def test_batch_that_does_not_follow_the_last_is_fenced(database):
+    """So it looks after a failover to a database that had not heard of everything."""
+    books = Books(Micro(0))
+    books.hold(Caller(owner_id=await make_account(database, 10)), micro(1), lambda: None)
+    skipping = msgspec.structs.replace(books.batch(), number=2)
+    async with database.connection() as connection:
+        process_id = await store.open_process(connection, "one", 1, "boot", 60)
+        with pytest.raises(asyncpg.PostgresError) as refusal:
+            await connection.fetch(store.FLUSH, *ledger_module.arguments(process_id, skipping))
+    assert refusal.value.sqlstate == store.FENCED
 
 
 async def test_row_that_the_table_refuses_does_not_stop_the_others(database, start):

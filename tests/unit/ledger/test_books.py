@@ -268,18 +268,32 @@ def test_a_charge_travels_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fenced_process_begins_anew_with_nothing() -> None:
     books = new_books()
-    open_hold, settled = held(books, 100), held(books, 100)
+    open_hold, settled, late = held(books, 100), held(books, 100), held(books, 100)
     books.settle(settled, Micro(60), USAGE, usage_row(ADA))
     books.batch()
     waiting = ask(books, 10)
+    books.settle(late, Micro(30), USAGE, usage_row(ADA))
     books.fenced()
     books.live_until_s = float("inf")
     batch = answer(books)
     assert batch.number == 1
-    assert [(line.cost, line.charged) for line in batch.lines] == [(60, 0)]
+    assert [(line.cost, line.charged) for line in batch.lines] == [(60, 0), (30, 0)]
     assert [(a.charged, a.returned, a.need) for a in batch.asks] == [(0, 0, 10)]
     assert waiting.take().amount == 10
     assert books.settle(open_hold, Micro(70), USAGE, usage_row(ADA)).written_off == 70
+
+
+def test_ticket_whose_credit_a_settle_took_asks_again() -> None:
+    books = new_books()
+    first, second = held(books, 100), held(books, 100)
+    books.settle(first, Micro(50), USAGE, usage_row(ADA))
+    waiting = ask(books, 60)
+    books.batch()
+    books.settle(second, Micro(150), USAGE, usage_row(ADA))
+    answer(books)
+    assert waiting.is_pending
+    answer(books)
+    assert waiting.take().amount == 60
 
 
 def test_batch_is_the_same_until_it_is_applied() -> None:

@@ -1,0 +1,106 @@
+"""Rate quotas over several processes, by the database's minutes."""
+
+import asyncio
+import time
+
+import pytest
+
+from hypereal.kit.errors import Overloaded, RateLimited
+from hypereal.kit.ids import AccountId
+from hypereal.limits import RateLimiter
+from hypereal.limits import limiter as limiter_module
+
+ADA = AccountId("acc_ada")
+
+
+@pytest.fixture(autouse=True)
+async def at_the_beginning_of_a_minute(database):
+    """Windows are real minutes: a test that would cross into the next one begins there."""
+    async with database.connection() as connection:
+        left_s = 60 - await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8") % 60
+        if left_s < 5:
+            await connection.execute("SELECT pg_sleep($1)", left_s)
+
+
+async def test_first_request_asks_and_the_next_does_not(database):
+    limiter = RateLimiter(database, processes=1)
+    assert limiter.admit(ADA, 80) is None
+    quota = await limiter.fetch(ADA, 80)
+    assert (quota.limit, quota.remaining) == (80, 79)
+    assert 0 < quota.reset_s <= 60
+    next_quota = limiter.admit(ADA, 80)
+    assert next_quota is not None
+    assert next_quota.remaining == 78
+
+
+async def test_processes_together_admit_exactly_the_limit(database):
+    limiters = [RateLimiter(database, processes=3) for _ in range(3)]
+
+    async def one(limiter: RateLimiter) -> bool:
+        try:
+            await limiter.fetch(ADA, 50)
+        except RateLimited:
+            return False
+        return True
+
+    admitted = 0
+    for _ in range(30):
+        admitted += sum(await asyncio.gather(*(one(limiter) for limiter in limiters for _ in range(2))))
+    assert admitted == 50
+
+
+async def test_over_the_limit_is_refused_from_memory_with_the_headers(database, monkeypatch):
+    limiter = RateLimiter(database, processes=1)
+    await limiter.fetch(ADA, 1)
+    with pytest.raises(RateLimited):
+        await limiter.fetch(ADA, 1)
+    with pytest.raises(RateLimited) as refusal:
+        limiter.admit(ADA, 1)
+    headers = refusal.value.headers
+    assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("1", "0")
+    assert 1 <= int(headers["retry-after"]) <= 30
+    assert 1 <= int(headers["x-ratelimit-reset"]) <= 60
+
+
+async def test_owners_do_not_share_a_window(database):
+    limiter = RateLimiter(database, processes=1)
+    await limiter.fetch(ADA, 1)
+    assert (await limiter.fetch(AccountId("acc_grace"), 1)).remaining == 0
+
+
+async def test_slice_ends_with_its_window(database, monkeypatch):
+    limiter = RateLimiter(database, processes=1)
+    await limiter.fetch(ADA, 80)
+    now_s = time.monotonic()
+    monkeypatch.setattr(limiter_module.time, "monotonic", lambda: now_s + 61)
+    assert limiter.admit(ADA, 80) is None
+
+
+async def test_changed_limit_counts_at_once(database):
+    limiter = RateLimiter(database, processes=1)
+    await limiter.fetch(ADA, 80)
+    with pytest.raises(RateLimited):
+        await limiter.fetch(ADA, 5)
+
+
+async def test_outage_is_served_from_what_is_left_then_refused_as_our_fault(database, monkeypatch):
+    limiter = RateLimiter(database, processes=1)
+    await limiter.fetch(ADA, 16)
+
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(limiter_module.store, "take", away)
+    assert limiter.admit(ADA, 16) is not None
+    assert limiter.admit(ADA, 16) is None
+    with pytest.raises(Overloaded):
+        await limiter.fetch(ADA, 16)
+
+
+async def test_old_windows_are_swept_by_whoever_opens_a_new_one(database):
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO rate_windows (owner_id, minute, used) SELECT 'acc_' || i, i, 1 FROM generate_series(1, 50) i"
+        )
+        await RateLimiter(database, processes=1).fetch(ADA, 5)
+        assert await connection.fetchval("SELECT count(*) FROM rate_windows") == 1
