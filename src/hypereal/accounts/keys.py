@@ -113,6 +113,15 @@ async def revoke_key(database: Database, owner_id: AccountId, key_id: KeyId) -> 
             raise NotFound("There is no such key.")
 
 
+async def find_owner(database: Database, key_id: KeyId) -> AccountId:
+    """The account that owns a key. For operators. Raises NotFound."""
+    async with database.connection() as connection:
+        owner_id = await store.find_owner(connection, key_id)
+    if owner_id is None:
+        raise NotFound("There is no such key.")
+    return owner_id
+
+
 def _check(terms: KeyTerms | Key) -> None:
     if not terms.name.strip() or len(terms.name) > NAME_LENGTH_MAX or not terms.name.isprintable():
         raise InvalidRequest(f"A name has 1 to {NAME_LENGTH_MAX} printable characters.", param="name")

@@ -38,6 +38,15 @@ async def find_user(connection: Connection, email: str) -> asyncpg.Record | None
     )
 
 
+async def list_users(connection: Connection, after: UserId, limit: int) -> list[asyncpg.Record]:
+    """The next LIMIT users of this installation."""
+    return await connection.fetch(
+        "SELECT id, account_id, email, is_operator, created_at FROM users WHERE id > $1 ORDER BY id LIMIT $2",
+        after,
+        limit,
+    )
+
+
 async def add_key(connection: Connection, owner_id: AccountId, facts: Mapping[str, object]) -> asyncpg.Record:
     """A new key with FACTS, by column."""
     row = await connection.fetchrow(
@@ -98,6 +107,12 @@ async def delete_key(connection: Connection, owner_id: AccountId, key_id: KeyId)
         "DELETE FROM keys WHERE owner_id = $1 AND id = $2 RETURNING id", owner_id, key_id
     )
     return deleted is not None
+
+
+async def find_owner(connection: Connection, key_id: KeyId) -> AccountId | None:
+    """Who owns this key: operators name keys without their owner."""
+    owner_id: AccountId | None = await connection.fetchval("SELECT owner_id FROM keys WHERE id = $1", key_id)
+    return owner_id
 
 
 async def find_key(connection: Connection, key_hash: bytes) -> asyncpg.Record | None:

@@ -15,6 +15,7 @@ from hypereal.kit.ids import AccountId, UserId, new_id
 EMAIL_LENGTH_MAX = 254
 PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 1024
+PAGE_MAX = 100
 
 _hasher = argon2.PasswordHasher()
 
@@ -53,6 +54,16 @@ async def find_user(database: Database, email: str) -> User | None:
     async with database.connection() as connection:
         row = await store.find_user(connection, email.strip())
     return None if row is None else msgspec.convert(dict(row), User)
+
+
+async def list_users(database: Database, *, after: UserId | None = None, limit: int = PAGE_MAX) -> list[User]:
+    """At most LIMIT (100) users of this installation in the order of their ids, those that come after AFTER.
+
+    For operators: nobody else may see who the others are.
+    """
+    async with database.connection() as connection:
+        rows = await store.list_users(connection, after or UserId(""), min(limit, PAGE_MAX))
+    return [msgspec.convert(dict(row), User) for row in rows]
 
 
 async def ensure_user(database: Database, email: str) -> User:

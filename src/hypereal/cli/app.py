@@ -1,16 +1,75 @@
-"""The command line's root: every command in the order that `--help` shows."""
+"""The command line's root: every command in the order that `--help` shows.
+
+A command's module is imported when the command runs, so that `--help` costs no database driver.
+"""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from hypereal.cli.serve import serve
+import hypereal
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-app.command()(serve)
+COMMANDS: Mapping[str, str] = {
+    "serve": "Run the server, until a signal ends it.",
+    "status": "Show what runs, and how it fares.",
+    "doctor": "Check settings, database, ports and providers, and say what to mend.",
+    "migrate": "Bring the database up to this version.",
+    "users": "Add the people who own keys and wallets.",
+    "keys": "Make, list and revoke keys.",
+    "credits": "Add credits to a wallet.",
+    "models": "List and check the models: prices, targets, and where each value comes from.",
+    "audit": "Check that the sums of all wallets agree with what was entered.",
+}
+"""The name of a module of `commands/`, and the first line of its help."""
 
 
-@app.callback()
-def root() -> None:
-    """Hypereal."""
+class Root(TyperGroup):
+    """Knows the commands by name and one line; imports the one that is to run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(
+            **attributes | {"commands": [TyperCommand(name, help=line) for name, line in COMMANDS.items()]}
+        )
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what can be expected to go wrong ends it with one message and code 1."""
+        with import_module("hypereal.cli.faults").explained():
+            return super().invoke(ctx)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name, the command itself and what follows it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load(str(name)), rest
+
+
+def load(name: str) -> Any:
+    """The command NAME, imported."""
+    command = typer.main.get_command(import_module(f"hypereal.cli.commands.{name}").app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(cls=Root, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        sys.stdout.write(f"hypereal {hypereal.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(epilog="`hypereal COMMAND --help` tells more, with an example.")
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """One API, one key and one prepaid wallet for every AI model.
+
+    `hypereal serve` is all it takes; every other command works while the server runs and while it does not.
+    """
 
 
 def main() -> None:

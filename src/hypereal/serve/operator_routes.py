@@ -5,23 +5,19 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from hypereal.gateway import BOUNDS_S, Snapshot
-from hypereal.kit import clock
 from hypereal.kit.db import UNREACHABLE, Database
 from hypereal.kit.errors import PermissionDenied
 from hypereal.kit.money import MICRO_PER_CREDIT
 from hypereal.kit.settings import Settings
 from hypereal.serve import migrate
 from hypereal.serve.child import ProcessSpec
-
-SNAPSHOT_AGE_S_MAX = 10.0
-SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024
+from hypereal.serve.snapshots import read_snapshots
 
 
 class OperatorRoutes:
@@ -67,21 +63,6 @@ class OperatorRoutes:
         return (
             bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), (token or "").encode())
         )
-
-
-def read_snapshots(run_dir: Path) -> list[Snapshot]:
-    """What the data processes last wrote, without those that write no more."""
-    found = []
-    for path in sorted(run_dir.glob("metrics-*.json")):
-        try:
-            if path.stat().st_size > SNAPSHOT_BYTES_MAX:
-                continue
-            snapshot = msgspec.json.decode(path.read_bytes(), type=Snapshot)
-        except (OSError, msgspec.MsgspecError):
-            continue
-        if clock.utc_now().timestamp() - snapshot.at_unix_s <= SNAPSHOT_AGE_S_MAX:
-            found.append(snapshot)
-    return found
 
 
 class _Collector:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from hypereal.kit.settings import Settings
 from hypereal.serve import folders, locks
@@ -31,16 +32,10 @@ async def reach_database(settings: Settings, purpose: str) -> AsyncIterator[str]
     postgres = EmbeddedPostgres(data_dir)
     deadline = time.monotonic() + WAIT_S_MAX
     while (lock := locks.take(data_dir / "serve.lock")) is None:
-        holder = locks.holder_of(data_dir / "serve.lock")
-        try:
-            if holder is not None and holder.purpose == "serve":
-                yield await postgres.attach()
-                return
-        except CannotServe:
-            if time.monotonic() > deadline:
-                raise
-        if time.monotonic() > deadline:
-            raise CannotServe(f"The data folder {data_dir} is in use by {holder}. Try again when that has ended.")
+        url = await _attached(postgres, data_dir, is_last_try=time.monotonic() > deadline)
+        if url is not None:
+            yield url
+            return
         await asyncio.sleep(POLL_S)
     try:
         locks.sign(lock, locks.Holder(pid=os.getpid(), purpose=purpose))
@@ -48,3 +43,18 @@ async def reach_database(settings: Settings, purpose: str) -> AsyncIterator[str]
     finally:
         await postgres.stop()
         os.close(lock)
+
+
+async def _attached(postgres: EmbeddedPostgres, data_dir: Path, *, is_last_try: bool) -> str | None:
+    """The URL, where a server has the data folder and its database answers by now."""
+    holder = locks.holder_of(data_dir / "serve.lock")
+    if holder is not None and holder.purpose == "serve":
+        try:
+            return await postgres.attach()
+        except CannotServe:
+            if is_last_try:
+                raise
+    if is_last_try:
+        who = f"process {holder.pid} (hypereal {holder.purpose})" if holder else "another hypereal"
+        raise CannotServe(f"The data folder {data_dir} is in use by {who}. Try again when that has ended.")
+    return None

@@ -1,0 +1,1 @@
+"""One module a command, with its `app`; `app.py` has the list."""

@@ -1,0 +1,198 @@
+"""`hypereal keys`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from hypereal import accounts, ledger
+from hypereal.cli import database, offer, output
+from hypereal.cli.options import AsJson, Config, DataDir, Email, positive_credits, read_settings
+from hypereal.kit import money
+from hypereal.kit.db import Database
+from hypereal.kit.errors import NotFound
+from hypereal.kit.ids import KeyId, new_id
+from hypereal.kit.money import Micro
+from hypereal.kit.settings import Settings
+
+KEYS_MAX = 10_000
+"""The most that `list` shows."""
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def keys() -> None:
+    """Make, list and revoke keys."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What `create` is asked for."""
+
+    email: str
+    name: str
+    gift: Micro | None
+    spending_limit: Micro | None
+    models: frozenset[str] | None
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A new key, and its owner's wallet."""
+
+    key: accounts.NewKey
+    balance: ledger.Balance
+
+
+@app.command(epilog="Example: hypereal keys create --email ada@example.com --credits 500 --models claude-opus-4-6")
+def create(
+    email: Email,
+    name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "default",
+    gift: Annotated[
+        Micro | None,
+        typer.Option("--credits", parser=positive_credits, metavar="N", help="Add these to the user's wallet, too."),
+    ] = None,
+    spending_limit: Annotated[
+        Micro | None,
+        typer.Option(
+            "--spending-limit", parser=positive_credits, metavar="N", help="Credits per calendar month (UTC), at most."
+        ),
+    ] = None,
+    models: Annotated[
+        str, typer.Option("--models", metavar="A,B", help="The only models it may call. Default: all.")
+    ] = "",
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key, and its user where there is none. The key is shown now and never again."""
+    settings = read_settings(config, data_dir)
+    only = _model_ids(settings, models)
+    wanted = Wanted(email=email, name=name, gift=gift, spending_limit=spending_limit, models=only)
+    made = asyncio.run(_create(settings, wanted))
+    if as_json:
+        output.write_json(
+            {
+                "key": made.key.secret,
+                "id": made.key.key.id,
+                "name": made.key.key.name,
+                "email": email,
+                "balance": output.credits_json(made.balance.ledger),
+            }
+        )
+        return
+    output.write(
+        made.key.secret,
+        f"\nThis is the only time that it is shown. Its id is {made.key.key.id}; "
+        f"the wallet of {email} holds {money.credits(made.balance.ledger)} credits.",
+    )
+
+
+@app.command("list", epilog="Example: hypereal keys list --email ada@example.com")
+def list_(
+    email: Annotated[str | None, typer.Option("--email", help="Only this user's. Default: everybody's.")] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List keys, without their secrets."""
+    rows = asyncio.run(_list(read_settings(config, data_dir), email))
+    if as_json:
+        output.write_json({"keys": [_shown(key, owner) for owner, key in rows]})
+        return
+    table = output.table("id", "name", "ends in", "owner", "limit/month", "models", "state", "created")
+    for owner, key in rows:
+        limit = "-" if key.spending_limit is None else money.credits(key.spending_limit)
+        models = "all" if key.models is None else ", ".join(sorted(key.models))
+        created = f"{key.created_at:%Y-%m-%d}"
+        table.add_row(key.id, key.name, key.hint, owner, limit, models, _state(key), created)
+    output.write(table)
+
+
+@app.command(epilog="Example: hypereal keys revoke key_0123456789abcdef01234567")
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a key for good. A running server refuses it within a second."""
+    asyncio.run(_revoke(data_dir, config, KeyId(key_id)))
+    if as_json:
+        output.write_json({"id": key_id, "revoked": True})
+    else:
+        output.write(f"{key_id} is revoked.")
+
+
+def _model_ids(settings: Settings, names: str) -> frozenset[str] | None:
+    """The ids of NAMES, which may be aliases; None where there are none. Raises NotFound."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = offer.load(settings).catalog if wanted else None
+    ids = set()
+    for name in wanted:
+        model = known.find(name) if known else None
+        if model is None:
+            raise NotFound(f"There is no model {name}. `hypereal models list` shows them.")
+        ids.add(model.id)
+    return frozenset(ids) or None
+
+
+async def _create(settings: Settings, wanted: Wanted) -> Made:
+    async with database.opened(settings, "keys create") as opened:
+        user = await accounts.ensure_user(opened, wanted.email)
+        if wanted.gift is not None:
+            credit = ledger.Credit(amount=wanted.gift, source="command", source_id=new_id("cmd"), note="with a key")
+            await ledger.add_credits(opened, user.account_id, credit)
+        terms = accounts.KeyTerms(name=wanted.name, models=wanted.models, spending_limit=wanted.spending_limit)
+        key = await accounts.create_key(opened, user.account_id, terms)
+        return Made(key=key, balance=await ledger.balance(opened, user.account_id))
+
+
+async def _list(settings: Settings, email: str | None) -> list[tuple[str, accounts.Key]]:
+    """(owner's address, key), at most KEYS_MAX."""
+    async with database.opened(settings, "keys list") as opened:
+        found: list[tuple[str, accounts.Key]] = []
+        for user in await _users(opened, email):
+            page = await accounts.list_keys(opened, user.account_id)
+            while page and len(found) < KEYS_MAX:
+                found += [(user.email, key) for key in page]
+                page = await accounts.list_keys(opened, user.account_id, after=page[-1].id)
+        return found[:KEYS_MAX]
+
+
+async def _users(opened: Database, email: str | None) -> list[accounts.User]:
+    if email is not None:
+        user = await accounts.find_user(opened, email)
+        if user is None:
+            raise NotFound(f"There is no user {email}.")
+        return [user]
+    users: list[accounts.User] = []
+    page = await accounts.list_users(opened)
+    while page and len(users) < KEYS_MAX:
+        users += page
+        page = await accounts.list_users(opened, after=page[-1].id)
+    return users
+
+
+async def _revoke(data_dir: Path | None, config: Path | None, key_id: KeyId) -> None:
+    async with database.opened(read_settings(config, data_dir), "keys revoke") as opened:
+        await accounts.revoke_key(opened, await accounts.find_owner(opened, key_id), key_id)
+
+
+def _state(key: accounts.Key) -> str:
+    return "active" if key.is_active else "inactive"
+
+
+def _shown(key: accounts.Key, owner: str) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "hint": key.hint,
+        "email": owner,
+        "state": _state(key),
+        "models": None if key.models is None else sorted(key.models),
+        "spending_limit": None if key.spending_limit is None else output.credits_json(key.spending_limit),
+        "expires_at": key.expires_at,
+        "created_at": key.created_at,
+    }

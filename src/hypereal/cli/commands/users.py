@@ -1,0 +1,52 @@
+"""`hypereal users`."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from hypereal import accounts
+from hypereal.cli import database, output
+from hypereal.cli.options import AsJson, Config, DataDir, Email, read_settings
+
+PASSWORD_BYTES_MAX = 4096
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def users() -> None:
+    """Add the people who own keys and wallets."""
+
+
+Password = Annotated[
+    str | None,
+    typer.Option(
+        "--password", help="To sign in with, 8 characters or more; - reads it from stdin, where no other user sees it."
+    ),
+]
+
+
+@app.command(epilog="Example: hypereal users create --email ada@example.com --password - --operator < password.txt")
+def create(
+    email: Email,
+    password: Password = None,
+    operator: Annotated[bool, typer.Option("--operator", help="May administer this installation.")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a user with an empty wallet. Fails where the address is taken."""
+    if password == "-":
+        password = sys.stdin.readline(PASSWORD_BYTES_MAX).rstrip("\r\n")
+
+    async def made() -> accounts.User:
+        async with database.opened(read_settings(config, data_dir), "users create") as opened:
+            return await accounts.create_user(opened, email, password=password, is_operator=operator)
+
+    user = asyncio.run(made())
+    if as_json:
+        output.write_json({"id": user.id, "account_id": user.account_id, "email": user.email, "operator": operator})
+    else:
+        output.write(f"{user.email} is {'an operator' if operator else 'a user'} now ({user.id}).")

@@ -1,0 +1,37 @@
+"""Options that several commands share, and the settings that they lead to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hypereal.kit import settings
+from hypereal.kit.money import Micro, micro_from_credits
+
+
+def positive_credits(text: str) -> Micro:
+    """Decimal credits, more than none. A usage error for anything else."""
+    try:
+        amount = micro_from_credits(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; give credits, at most 6 decimals") from None
+    if amount <= 0:
+        raise typer.BadParameter(f"give more than 0 credits, not {text}")
+    return amount
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file. Default: HYPEREAL_CONFIG, else ./hypereal.toml where there is one."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Where the data is. Default: ~/.hypereal; for root, /var/lib/hypereal."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Email = Annotated[str, typer.Option("--email", help="The user's e-mail address, in any case.")]
+
+
+def read_settings(config: Path | None, data_dir: Path | None) -> settings.Settings:
+    """The settings as the server would read them. Raises BadSettings."""
+    return settings.load(config, {"server": {"data_dir": str(data_dir)}} if data_dir else None)
