@@ -112,6 +112,7 @@ def _check(call: Call, way: Way) -> None:
     if status == 200:
         inside = way.wire.error_in(said)
         if inside is None:
+            _require_shape(said, is_sse=upstream.head.is_sse)
             return
         status = inside.status
         message = inside.message
@@ -124,6 +125,13 @@ def _check(call: Call, way: Way) -> None:
             raise RequestTooLarge(message)
         raise InvalidRequest(message, code=inside.code)
     raise AnswerRefused(status, f"status {status}: {message}")
+
+
+def _require_shape(said: bytes, *, is_sse: bool) -> None:
+    """Raises AnswerRefused for what is not even the outside of an answer: nothing, HTML, half an object."""
+    said = said.strip()  # copies nothing where there is nothing to strip
+    if not said or (not is_sse and (said[:1] != b"{" or said[-1:] != b"}")):
+        raise AnswerRefused(502, "the answer is not one of the format that was asked for")
 
 
 def _let_go(call: Call) -> None:

@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
     def _take_head(self, data: bytes) -> None:
         try:
             end = data.find(b"\r\n\r\n")
-            if end < 0:
+            if end < 0 or end > HEAD_BYTES_MAX:
                 self._wait_for_head(data)
                 return
             head, digits = _parse_cached(data, end)
@@ -277,6 +277,8 @@ class Connection(asyncio.Protocol):
         except Malformed as why:
             self._reading = False
             self._walker = None
+            if is_inside_call:
+                raise
             if self.call is not None:
                 self.call.body_failed(why)
             return
