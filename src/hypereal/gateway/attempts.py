@@ -118,23 +118,31 @@ def _check(call: Call, bill: "Bill", way: Way) -> None:
     upstream = call.upstream
     assert upstream is not None and upstream.head is not None
     status = upstream.head.status
+    said = upstream.first if upstream.is_stream else upstream.whole()
     if status == 200:
-        if upstream.is_stream:
-            inside = way.wire.error_in(upstream.first)
-        else:
-            bill.usage = way.wire.usage_of_answer(upstream.whole(), way.profile)
-            inside = way.wire.error_in(upstream.whole()) if bill.usage is None else None
+        if not upstream.is_stream:
+            bill.usage = way.wire.usage_of_answer(said, way.profile)
+            if bill.usage is not None:
+                return
+        inside = way.wire.error_in(said)
         if inside is None:
-            return
+            return _require_shape(said, is_sse=upstream.is_stream)
         status = inside.status
     else:
-        inside = upstream_error(status, upstream.first if upstream.is_stream else upstream.whole())
+        inside = upstream_error(status, said)
     if status in CALLERS_FAULT:
         message = inside.message or "the upstream refused the request"
         if status == 413:
             raise RequestTooLarge(message)
         raise InvalidRequest(message, code=inside.code)
     raise AnswerRefused(status, f"status {status}: {inside.message}")
+
+
+def _require_shape(said: bytes, *, is_sse: bool) -> None:
+    """Raises AnswerRefused for what is not even the outside of an answer: nothing, HTML, half an object."""
+    said = said.strip()  # copies nothing where there is nothing to strip
+    if not said or (not is_sse and (said[:1] != b"{" or said[-1:] != b"}")):
+        raise AnswerRefused(502, "the answer is not one of the format that was asked for")
 
 
 def _let_go(call: Call) -> None:

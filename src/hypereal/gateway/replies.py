@@ -3,6 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from hypereal.gateway import answers
 from hypereal.gateway.call import Call
 from hypereal.gateway.rewriters import rewriter_for
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
 
 LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def reply_whole(call: Call, bill: "Bill", way: Way) -> bool:
@@ -79,7 +83,8 @@ def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: 
     """Settle, then answer with BODY, an answer in the upstream's dialect, as the caller wants it."""
     request, upstream, transport = bill.request, call.upstream, call.connection.transport
     assert request is not None and upstream is not None
-    settlement = bill.settle(usage, status=200)
+    if usage is None:
+        _require_object(body)
     if way.bridge is not None:
         body = way.bridge.answer(body, way.profile)
     content_type = answers.JSON
@@ -87,6 +92,7 @@ def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: 
         body = b"[" + body + b"]"
     elif request.stream:
         body, content_type = DIALECTS[request.dialect].unfold(body), answers.EVENTS
+    settlement = bill.settle(usage, status=200)  # last, since an answer that cannot be given costs nothing
     if call.is_started:
         transport.write(chunk(body) + LAST_CHUNK)
         return
@@ -99,6 +105,14 @@ def _require_end(way: Way, tail: bytes) -> None:
     """A stream that was cut must not look complete."""
     if not way.wire.is_complete(tail):
         raise UpstreamFailed("The upstream ended its stream before the answer was complete.")
+
+
+def _require_object(body: bytes) -> None:
+    """Who could not read usage out of BODY may not have been able to read it at all."""
+    try:
+        _object.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise UpstreamFailed("The upstream's answer could not be read.") from None
 
 
 def _wants_array(call: Call) -> bool:
