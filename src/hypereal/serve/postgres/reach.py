@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from hypereal.kit.settings import Settings
 from hypereal.serve import folders, locks
@@ -29,22 +30,32 @@ async def reach_database(settings: Settings, purpose: str) -> AsyncIterator[str]
     data_dir = settings.server.data_dir
     folders.prepare(data_dir)
     postgres = EmbeddedPostgres(data_dir)
-    deadline = time.monotonic() + WAIT_S_MAX
-    while (lock := locks.take(data_dir / "serve.lock")) is None:
-        holder = locks.holder_of(data_dir / "serve.lock")
-        try:
-            if holder is not None and holder.purpose == "serve":
-                yield await postgres.attach()
-                return
-        except CannotServe:
-            if time.monotonic() > deadline:
-                raise
-        if time.monotonic() > deadline:
-            raise CannotServe(f"The data folder {data_dir} is in use by {holder}. Try again when that has ended.")
-        await asyncio.sleep(POLL_S)
+    lock = await _attach_or_lock(data_dir, postgres)
+    if lock is None:
+        yield postgres.url
+        return
     try:
         locks.sign(lock, locks.Holder(pid=os.getpid(), purpose=purpose))
         yield await postgres.start()
     finally:
         await postgres.stop()
         os.close(lock)
+
+
+async def _attach_or_lock(data_dir: Path, postgres: EmbeddedPostgres) -> int | None:
+    """None once POSTGRES is attached to a running server's; else the lock of the folder. Raises CannotServe."""
+    path = data_dir / "serve.lock"
+    deadline = time.monotonic() + WAIT_S_MAX
+    while (lock := locks.take(path)) is None:
+        holder = locks.holder_of(path)
+        refusal = CannotServe(f"The data folder {data_dir} is in use by {holder}. Try again when that has ended.")
+        if holder is not None and holder.purpose == "serve":
+            try:
+                await postgres.attach()
+                return None
+            except CannotServe as error:  # it is still starting
+                refusal = error
+        if time.monotonic() > deadline:
+            raise refusal
+        await asyncio.sleep(POLL_S)
+    return lock
