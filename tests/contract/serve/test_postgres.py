@@ -367,6 +367,9 @@ async def test_a_command_uses_the_server_that_runs(postgres: EmbeddedPostgres, f
     locks.sign(lock, locks.Holder(pid=os.getpid(), purpose="serve"))
     async with reach_database(settings_of(folder), "keys list") as url:
         assert url == postgres.url
+    with pytest.raises(CannotServe, match="its own"):
+        async with reach_database(settings_of(folder), "keys list"):
+            raise CannotServe("its own")
     os.close(lock)
     assert await ask(postgres.url, "SELECT 1") == 1
 

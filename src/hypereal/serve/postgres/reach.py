@@ -30,13 +30,10 @@ async def reach_database(settings: Settings, purpose: str) -> AsyncIterator[str]
     data_dir = settings.server.data_dir
     folders.prepare(data_dir)
     postgres = EmbeddedPostgres(data_dir)
-    deadline = time.monotonic() + WAIT_S_MAX
-    while (lock := locks.take(data_dir / "serve.lock")) is None:
-        url = await _attached(postgres, data_dir, is_last_try=time.monotonic() > deadline)
-        if url is not None:
-            yield url
-            return
-        await asyncio.sleep(POLL_S)
+    lock = await _attach_or_lock(data_dir, postgres)
+    if lock is None:
+        yield postgres.url
+        return
     try:
         locks.sign(lock, locks.Holder(pid=os.getpid(), purpose=purpose))
         yield await postgres.start()
@@ -45,16 +42,20 @@ async def reach_database(settings: Settings, purpose: str) -> AsyncIterator[str]
         os.close(lock)
 
 
-async def _attached(postgres: EmbeddedPostgres, data_dir: Path, *, is_last_try: bool) -> str | None:
-    """The URL, where a server has the data folder and its database answers by now."""
-    holder = locks.holder_of(data_dir / "serve.lock")
-    if holder is not None and holder.purpose == "serve":
-        try:
-            return await postgres.attach()
-        except CannotServe:
-            if is_last_try:
-                raise
-    if is_last_try:
-        who = f"process {holder.pid} (hypereal {holder.purpose})" if holder else "another hypereal"
-        raise CannotServe(f"The data folder {data_dir} is in use by {who}. Try again when that has ended.")
-    return None
+async def _attach_or_lock(data_dir: Path, postgres: EmbeddedPostgres) -> int | None:
+    """None once POSTGRES is attached to a running server's; else the lock of the folder. Raises CannotServe."""
+    path = data_dir / "serve.lock"
+    deadline = time.monotonic() + WAIT_S_MAX
+    while (lock := locks.take(path)) is None:
+        holder = locks.holder_of(path)
+        refusal = CannotServe(f"The data folder {data_dir} is in use by {holder}. Try again when that has ended.")
+        if holder is not None and holder.purpose == "serve":
+            try:
+                await postgres.attach()
+                return None
+            except CannotServe as error:  # it is still starting
+                refusal = error
+        if time.monotonic() > deadline:
+            raise refusal
+        await asyncio.sleep(POLL_S)
+    return lock
