@@ -22,8 +22,8 @@ class _BridgeRewriter:
     def __init__(self, stream: BridgedStream) -> None:
         self._stream = stream
 
-    def wants(self, data: bytes) -> bool:
-        return True
+    def starts_at(self, data: bytes) -> int:
+        return 0
 
     def feed(self, events: bytes) -> bytes:
         return self._stream.feed(events)
@@ -39,8 +39,8 @@ class _FinishRewriter:
         self.is_active = False
         self._merger = FinishMerger()
 
-    def wants(self, data: bytes) -> bool:
-        return finish_at(data) >= 0
+    def starts_at(self, data: bytes) -> int:
+        return finish_at(data)
 
     def feed(self, events: bytes) -> bytes:
         before = b""

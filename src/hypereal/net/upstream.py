@@ -20,7 +20,7 @@ HELD_BYTES_MAX = 1024 * 1024
 TAIL_BYTES_MAX = 64 * 1024
 TAIL_READS_MIN = 3
 FIRST_BYTES = 1024
-LAST_BYTES = 4096
+LAST_BYTES = 2048
 WRITE_AT_ONCE_BYTES = 64 * 1024
 INTERIM_MAX = 100
 """Answers of 1xx in one read."""
@@ -58,9 +58,10 @@ class Rewriter(Protocol):
     """Changes the end of a relayed stream; sees only what it asked for."""
 
     is_active: bool
+    """Whether every event from now on is to be fed."""
 
-    def wants(self, data: bytes) -> bool:
-        """Whether DATA, whole events that may still be in their chunks, has something to rewrite."""
+    def starts_at(self, data: bytes) -> int:
+        """Where in DATA, whole events that may still be in their chunks, rewriting begins; -1: not in these."""
 
     def feed(self, events: bytes) -> bytes:
         """Whole events in, whole events out; may hold some back."""
@@ -302,7 +303,7 @@ class Upstream(asyncio.Protocol):
         if (
             data.endswith(_ENDS)
             and self._assembler.is_empty
-            and (rewriter is None or not (rewriter.is_active or rewriter.wants(data)))
+            and (rewriter is None or not (rewriter.is_active or rewriter.starts_at(data) >= 0))
         ):
             end = self._body.pass_chunks(data)
             if end == len(data):
@@ -342,7 +343,7 @@ class Upstream(asyncio.Protocol):
     def _relay_on(self, framed: bytes, events: bytes | None) -> None:
         assert self._out is not None
         rewriter = self._rewriter
-        if rewriter is not None and events is not None and (rewriter.is_active or rewriter.wants(events)):
+        if rewriter is not None and events is not None and (rewriter.is_active or rewriter.starts_at(events) >= 0):
             events = rewriter.feed(events)
             framed = chunk(events) if events else b""
         if framed:
@@ -376,7 +377,7 @@ class Upstream(asyncio.Protocol):
         size_bytes = 0
         for framed in reversed(self.tail):
             if len(framed) > 2 * LAST_BYTES:
-                framed = framed[_last_start(framed) :]
+                framed = framed[_last_end(framed, len(framed) - LAST_BYTES) :]
             parts.append(framed)
             size_bytes += len(framed)
             if size_bytes >= LAST_BYTES:
@@ -395,11 +396,13 @@ class Upstream(asyncio.Protocol):
         self._out, self._is_relaying, self._rewriter = out, True, rewriter
         self.resume()
         held = b"".join(self.tail)
-        if rewriter is not None and rewriter.wants(held):
-            events = rewriter.feed(dechunk(held))
+        at = -1 if rewriter is None else rewriter.starts_at(held)
+        if rewriter is not None and at >= 0:
+            start = _last_end(held, at)
+            events = rewriter.feed(dechunk(held[start:]))
             if self.is_done:
                 events += rewriter.end()
-            held = chunk(events) if events else b""
+            held = held[:start] + (chunk(events) if events else b"")
         out.write(head + held)
 
     def relay_bytes(self, out: asyncio.Transport, head: bytes) -> None:
@@ -486,7 +489,6 @@ def _first_end(framed: bytes) -> int:
     return len(framed)
 
 
-def _last_start(framed: bytes) -> int:
-    """Where the last LAST_BYTES of whole events in whole chunks begin."""
-    stop = len(framed) - LAST_BYTES
+def _last_end(framed: bytes, stop: int) -> int:
+    """Where the last whole event in whole chunks that lies before STOP ends; 0 where there is none."""
     return max((at + len(end) for end in _WHOLE if (at := framed.rfind(end, 0, stop)) >= 0), default=0)
