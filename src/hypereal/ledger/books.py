@@ -203,12 +203,18 @@ class Books:
             self._tidy(ask.pool)
         return [ticket for ticket in tickets if not ticket.is_pending]
 
-    def drop_lines(self) -> list[Line]:
-        """Take the usage rows out of the batch in flight: the database will never accept one of them."""
-        batch = self.batch()
-        lines = batch.lines[:]
-        batch.lines.clear()
-        return lines
+    def drop_line(self) -> Line | None:
+        """The database will never accept one of the rows in flight: drop it where it is alone, else send fewer.
+
+        What the others charge stays in this batch. None where no row was dropped.
+        """
+        lines = self.batch().lines
+        if len(lines) == 1:
+            return lines.pop()
+        half = len(lines) // 2
+        self._lines[:0] = [Line(line.begun, line.cost, line.charged) for line in lines[half:]]
+        del lines[half:]
+        return None
 
     def fenced(self) -> None:
         """The process was closed by others and its leases went back: begin anew, with nothing.

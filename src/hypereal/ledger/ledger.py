@@ -33,7 +33,6 @@ WAIT_S_MAX = 5.0
 FLUSH_S_MAX = 10.0
 BACKOFF_S_MAX = 2.0
 CLOSE_S_MAX = 5.0
-DROPPED_SHOWN_MAX = 20
 
 
 class Ledger:
@@ -202,24 +201,20 @@ class Ledger:
         """After a batch whose outcome is unknown, or that was refused: make the next attempt able to succeed."""
         logger = log.get("ledger")
         self._wake.set()
-        if getattr(error, "sqlstate", None) == store.FENCED:
-            logger.error("fenced: another closed this process; its leases are dropped", process=self._process_id)
+        is_refused = isinstance(error, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError)
+        if is_refused and self._books.batch().lines:
+            # A row that the table refuses must not stop all others: find it, keep what it charged.
+            if line := self._books.drop_line():
+                logger.error("usage row refused", error=repr(error), row=line.begun.decode())
+            return
+        if is_refused or getattr(error, "sqlstate", None) == store.FENCED:
+            logger.error("fenced, or at odds with the database: begins anew", error=repr(error))
             self._begin_anew()
-        elif isinstance(error, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
-            self._give_up_on_rows(error)
         else:
             logger.warning("the ledger's batch will be sent again", error=repr(error))
             self._disconnect()
         self._backoff_s = min(max(0.05, self._backoff_s * 2), BACKOFF_S_MAX)
         await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))
-
-    def _give_up_on_rows(self, error: Exception) -> None:
-        """A row that the table refuses must not stop all others: log the batch's rows here, keep its charges."""
-        lines = self._books.drop_lines()
-        shown = [line.begun.decode(errors="replace") for line in lines[:DROPPED_SHOWN_MAX]]
-        log.get("ledger").error("usage rows refused", error=repr(error), count=len(lines), rows=shown)
-        if not lines:
-            self._begin_anew()
 
     def _begin_anew(self) -> None:
         self._process_id = None

@@ -300,10 +300,15 @@ async def test_batch_that_does_not_follow_the_last_is_fenced(database):
 async def test_row_that_the_table_refuses_does_not_stop_the_others(database, start):
     caller = Caller(owner_id=await make_account(database, 10))
     ledger = await start()
-    hold = await held(ledger, caller, micro(2))
-    ledger.settle(hold, micro(1), USAGE, usage_row(caller, attempts=2**40))
-    assert (await held(ledger, caller, micro(9))).is_open
-    assert (await balance(database, caller.owner_id)).ledger == micro(9)
+    holds = [await held(ledger, caller, micro(1)) for _ in range(5)]
+    for number, hold in enumerate(holds):
+        ledger.settle(hold, micro(1), USAGE, usage_row(caller, attempts=2**40 if number == 2 else number))
+    assert (await held(ledger, caller, micro(5))).is_open
+    await ledger.close()
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT attempts, charged FROM usage ORDER BY attempts")
+    assert [tuple(row) for row in rows] == [(number, micro(1)) for number in (0, 1, 3, 4)]
+    assert (await balance(database, caller.owner_id)).ledger == micro(5)
     assert [difference.what for difference in await audit(database)] == ["used: usage rows"]
 
 
