@@ -60,9 +60,12 @@ class KeyCache:
         self._changes = 0
         feed.on(CHANNEL, self._changed)
 
-    def get(self, credential: bytes) -> Principal | None:
-        """The principal of a key that was read less than 60 s ago and has not changed or expired since, else None."""
-        entry = self._entries.get(hash_key(credential))
+    def get(self, key_hash: bytes) -> Principal | None:
+        """The principal of a key that was read less than 60 s ago and has not changed or expired since, else None.
+
+        KEY_HASH is `kit.ids.hash_key` of the key: whoever sees the same head again keeps it.
+        """
+        entry = self._entries.get(key_hash)
         if entry is None or entry.fresh_until_s < coarse.monotonic_s:
             return None
         principal = entry.principal

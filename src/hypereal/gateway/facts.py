@@ -7,6 +7,7 @@ import msgspec
 
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAllowed, UpgradeRequired
+from hypereal.kit.ids import hash_key
 from hypereal.net import RequestHead, query_values
 
 CLIENT_CHARS_MAX = 200
@@ -56,6 +57,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     route: Route | None
     credential: bytes
     """The key to check: b'' where none was sent."""
+    key_hash: bytes
+    """What is known of that key, if anything is."""
     forwarded: bytes
     """Ready lines of a head, each with its CRLF."""
     client: str
@@ -101,6 +104,7 @@ def read_facts(head: RequestHead) -> Facts:
     return Facts(
         route=route,
         credential=credential,
+        key_hash=hash_key(credential),
         forwarded=b"".join(
             b"%s: %s\r\n" % (name.lower(), value) for name, value in head.fields if name.lower() in FORWARDED
         ),

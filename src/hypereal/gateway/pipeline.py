@@ -23,7 +23,7 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
     """Authenticate, take the STEPS of the route; whatever happens, the caller is told and the bill is closed once."""
     bill = Bill(call, plane)
     try:
-        bill.principal = plane.keys.get(call.facts.credential)
+        bill.principal = plane.keys.get(call.facts.key_hash)
         if bill.principal is None:
             bill.principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
         await steps(call, bill, plane)

@@ -226,7 +226,7 @@ def parse_answer(head: bytes) -> AnswerHead:
         raise Malformed(502, "bad header field")
     answer = AnswerHead(int(line.group(2)), head, keep_alive=line.group(1) == b"1")
     for name, raw in _answer_fields(head):
-        _answer_field(answer, name.lower(), raw.rstrip(b" \t"))
+        _ANSWER_FIELDS[name.lower()](answer, raw.rstrip(b" \t"))
     if answer.is_chunked and answer.length >= 0:
         answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
@@ -235,23 +235,38 @@ def parse_answer(head: bytes) -> AnswerHead:
     return answer
 
 
-def _answer_field(answer: AnswerHead, name: bytes, value: bytes) -> None:
-    match name:
-        case b"content-length":
-            if is_length(value) is None or answer.length not in (-1, int(value)):
-                raise Malformed(502, "bad content-length")
-            answer.length = int(value)
-        case b"content-type":
-            answer.content_type = value
-        case b"transfer-encoding":
-            if value.lower() != b"chunked" or answer.is_chunked:
-                raise Malformed(502, "bad transfer-encoding")
-            answer.is_chunked = True
-        case b"content-encoding":
-            answer.content_encoding = value.lower()
-        case _:
-            if b"close" in value.lower():
-                answer.keep_alive = False
+def _take_length(answer: AnswerHead, value: bytes) -> None:
+    if is_length(value) is None or answer.length not in (-1, int(value)):
+        raise Malformed(502, "bad content-length")
+    answer.length = int(value)
+
+
+def _take_type(answer: AnswerHead, value: bytes) -> None:
+    answer.content_type = value
+
+
+def _take_transfer_encoding(answer: AnswerHead, value: bytes) -> None:
+    if value.lower() != b"chunked" or answer.is_chunked:
+        raise Malformed(502, "bad transfer-encoding")
+    answer.is_chunked = True
+
+
+def _take_content_encoding(answer: AnswerHead, value: bytes) -> None:
+    answer.content_encoding = value.lower()
+
+
+def _take_connection(answer: AnswerHead, value: bytes) -> None:
+    if b"close" in value.lower():
+        answer.keep_alive = False
+
+
+_ANSWER_FIELDS = {
+    b"content-length": _take_length,
+    b"content-type": _take_type,
+    b"transfer-encoding": _take_transfer_encoding,
+    b"content-encoding": _take_content_encoding,
+    b"connection": _take_connection,
+}
 
 
 class ChunkWalker:

@@ -452,7 +452,8 @@ class Upstream(asyncio.Protocol):
             self.transport.close()
         else:
             self.resume()
-            self._reset()
+            self._parts = []  # the rest is forgotten by the next `send`
+            self.tail = deque()
             self._is_reused = True
             self._owner.put(self)
 
@@ -490,5 +491,9 @@ def _first_end(framed: bytes) -> int:
 
 
 def _last_end(framed: bytes, stop: int) -> int:
-    """Where the last whole event in whole chunks that lies before STOP ends; 0 where there is none."""
-    return max((at + len(end) for end in _WHOLE if (at := framed.rfind(end, 0, stop)) >= 0), default=0)
+    """Where a late one of the whole events in whole chunks that lie before STOP ends; 0 where there is none."""
+    for end in _WHOLE:
+        at = framed.rfind(end, 0, stop)
+        if at >= 0:
+            return at + len(end)
+    return 0
