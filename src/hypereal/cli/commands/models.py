@@ -58,7 +58,7 @@ def check(data_dir: DataDir = None, config: Config = None, as_json: AsJson = Fal
     except BadSettings as error:
         errors = str(error).splitlines()
     else:
-        errors, notes = _problems(offered)
+        errors, notes = problems(offered)
     if as_json:
         output.write_json({"ok": not errors, "errors": errors, "notes": notes})
     else:
@@ -67,7 +67,7 @@ def check(data_dir: DataDir = None, config: Config = None, as_json: AsJson = Fal
     raise typer.Exit(1 if errors else 0)
 
 
-def _problems(offered: offer.Offer) -> tuple[list[str], list[str]]:
+def problems(offered: offer.Offer) -> tuple[list[str], list[str]]:
     """(errors, notes)."""
     errors: list[str] = []
     without: dict[str, list[str]] = {}

@@ -52,7 +52,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 @app.command(epilog="Example: hypereal status --json")
 def status(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show what runs, and how it fares. Exit code 1 where no server runs on this data folder."""
+    """Show what runs, and how it fares.
+
+    Exit code 1 where no server runs on this data folder.
+    """
     settings = read_settings(config, data_dir)
     has_folder = (settings.server.data_dir / "serve.lock").exists()
     running = supervisor.read_status(settings) if has_folder else None
