@@ -31,3 +31,7 @@ def test_a_folder_of_somebody_else_is_named() -> None:
     assert message_of(PermissionError(13, "Permission denied", "/srv/data")).startswith(
         "/srv/data is not for this user"
     )
+
+
+def test_a_full_disk_is_not_taken_for_a_silent_database() -> None:
+    assert message_of(OSError(28, "No space left on device", "/srv/data/x")) == "/srv/data/x: No space left on device."

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from hypereal import catalog
 from hypereal.cli import offer, output
-from hypereal.cli.options import AsJson, Config, DataDir, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.gateway import Pools, Routing
 from hypereal.kit import money
 from hypereal.kit.errors import InvalidRequest
@@ -15,12 +15,12 @@ from hypereal.net import client_context
 KINDS = list(catalog.Kind)
 SHORT = {"openai_chat": "chat", "openai_responses": "responses", "anthropic_messages": "messages", "gemini": "gemini"}
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = new_app()
 
 
 @app.callback()
 def models() -> None:
-    """List and check the models: prices, targets, and where each value comes from."""
+    """List and check the models, their prices and targets."""
 
 
 @app.command("list", epilog="Example: hypereal models list --json")
