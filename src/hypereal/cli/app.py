@@ -16,12 +16,12 @@ import hypereal
 COMMANDS: Mapping[str, str] = {
     "serve": "Run the server, until a signal ends it.",
     "status": "Show what runs, and how it fares.",
-    "doctor": "Check settings, database, ports and providers, and say what to mend.",
+    "doctor": "Check settings, database and providers; say what to mend.",
     "migrate": "Bring the database up to this version.",
     "users": "Add the people who own keys and wallets.",
     "keys": "Make, list and revoke keys.",
     "credits": "Add credits to a wallet.",
-    "models": "List and check the models: prices, targets, and where each value comes from.",
+    "models": "List and check the models, their prices and targets.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""
@@ -53,7 +53,13 @@ def load(name: str) -> Any:
     return command
 
 
-app = typer.Typer(cls=Root, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Root,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Rich's help takes 0.3 s to import
+)
 
 
 def _version(is_asked: bool) -> None:

@@ -31,6 +31,8 @@ def message_of(error: Exception) -> str:
     match error:
         case PermissionError(filename=str(path)):
             return f"{path} is not for this user. Run hypereal as the user that serves, or as root."
+        case OSError(filename=str(path), strerror=str(reason)):
+            return f"{path}: {reason}."
         case BadSettings() | CannotServe() | HyperealError():
             return str(error)
         case _:

@@ -9,6 +9,11 @@ from hypereal.kit import settings
 from hypereal.kit.money import Micro, micro_from_credits
 
 
+def new_app() -> typer.Typer:
+    """An app for one command or a group of them, with the plain help of the root."""
+    return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+
 def positive_credits(text: str) -> Micro:
     """Decimal credits, more than none. A usage error for anything else."""
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Group, RenderableType
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from hypereal.cli import output
@@ -28,19 +29,17 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def first(facts: Facts, key: str) -> None:
     """The first start. What is to be pasted stands free of the panel, each in one piece."""
-    told = {
-        "address": facts.address,
-        "key": key,
-        "wallet": f"{money.credits(GIFT)} credits, of {EMAIL}",
-        "data": str(facts.data_dir),
-        "answers": _answers(facts),
-        "set-up": f"{facts.took_s:.1f} s",
-    }
-    lines = Text()
-    for name, value in told.items():
-        lines.append(f"{name:<9}", style="dim").append(f"{value}\n", style="bold green" if name == "key" else "")
-    lines.append("The key is shown this once.", style="yellow")
-    output.write(_framed(lines, "Hypereal is ready"), *_to_paste(facts.address, key))
+    told = Table.grid(padding=(0, 1))
+    told.add_column(style="dim")
+    told.add_column(overflow="fold")
+    told.add_row("address", facts.address)
+    told.add_row("key", Text(key, "bold green"))
+    told.add_row("", Text("It is shown this once.", "yellow"))
+    told.add_row("wallet", f"{money.credits(GIFT)} credits, of {EMAIL}")
+    told.add_row("data", str(facts.data_dir))
+    told.add_row("answers", _answers(facts))
+    told.add_row("set-up", f"took {facts.took_s:.1f} s")
+    output.write(_framed(told, "Hypereal is ready"), *_to_paste(facts.address, key))
 
 
 def later(facts: Facts) -> None:
@@ -48,10 +47,10 @@ def later(facts: Facts) -> None:
     output.write(f"Hypereal serves {facts.address}, data in {facts.data_dir}", _answers(facts))
 
 
-def _framed(lines: Text, title: str) -> RenderableType:
+def _framed(told: Table, title: str) -> RenderableType:
     if not sys.stdout.isatty():
-        return Group(Text(title), lines)
-    return Panel.fit(lines, title=title, border_style="green", padding=(1, 2))
+        return Group(Text(title), told)
+    return Panel.fit(told, title=title, border_style="green", padding=(1, 1))
 
 
 def _to_paste(address: str, key: str) -> list[str]:

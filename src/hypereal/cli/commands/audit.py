@@ -6,10 +6,10 @@ import typer
 
 from hypereal import ledger
 from hypereal.cli import database, output
-from hypereal.cli.options import AsJson, Config, DataDir, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.kit import money
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command(epilog="Example: hypereal audit --json")

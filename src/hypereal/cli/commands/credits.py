@@ -7,13 +7,13 @@ import typer
 
 from hypereal import accounts, ledger
 from hypereal.cli import database, output
-from hypereal.cli.options import AsJson, Config, DataDir, Email, positive_credits, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, Email, new_app, positive_credits, read_settings
 from hypereal.kit import money
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import new_id
 from hypereal.kit.money import Micro
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = new_app()
 
 
 @app.callback()

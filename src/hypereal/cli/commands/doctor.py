@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hypereal.cli import local_packages, offer, output
 from hypereal.cli.faults import message_of
-from hypereal.cli.options import AsJson, Config, DataDir, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.settings import BadSettings, Settings
 from hypereal.net import client_context
@@ -24,7 +24,7 @@ from hypereal.serve.postgres import reach_database
 
 CONNECT_S_MAX = 3.0
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 class State(StrEnum):
@@ -55,7 +55,7 @@ def doctor(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, database, ports and providers, and say what to mend.
+    """Check settings, database and providers; say what to mend.
 
     Costs nothing: a provider is only connected to, and never sent a key. Exit code 1 where something keeps the server
     from its work.

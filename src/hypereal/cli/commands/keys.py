@@ -9,7 +9,7 @@ import typer
 
 from hypereal import accounts, ledger
 from hypereal.cli import database, offer, output
-from hypereal.cli.options import AsJson, Config, DataDir, Email, positive_credits, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, Email, new_app, positive_credits, read_settings
 from hypereal.kit import money
 from hypereal.kit.db import Database
 from hypereal.kit.errors import NotFound
@@ -20,7 +20,7 @@ from hypereal.kit.settings import Settings
 KEYS_MAX = 10_000
 """The most that `list` shows."""
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = new_app()
 
 
 @app.callback()

@@ -2,14 +2,12 @@
 
 import asyncio
 
-import typer
-
 from hypereal.cli import database, output
-from hypereal.cli.options import AsJson, Config, DataDir, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.serve.migrate import newest
 from hypereal.serve.postgres import reach_database
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command(epilog="Example: HYPEREAL_DATABASE_URL=postgresql://... hypereal migrate")

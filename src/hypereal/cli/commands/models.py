@@ -5,7 +5,7 @@ from rich.text import Text
 
 from hypereal import catalog
 from hypereal.cli import offer, output
-from hypereal.cli.options import AsJson, Config, DataDir, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.gateway import Pools, Routing
 from hypereal.kit import money
 from hypereal.kit.errors import InvalidRequest
@@ -15,12 +15,12 @@ from hypereal.net import client_context
 KINDS = list(catalog.Kind)
 SHORT = {"openai_chat": "chat", "openai_responses": "responses", "anthropic_messages": "messages", "gemini": "gemini"}
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = new_app()
 
 
 @app.callback()
 def models() -> None:
-    """List and check the models: prices, targets, and where each value comes from."""
+    """List and check the models, their prices and targets."""
 
 
 @app.command("list", epilog="Example: hypereal models list --json")
@@ -58,7 +58,7 @@ def check(data_dir: DataDir = None, config: Config = None, as_json: AsJson = Fal
     except BadSettings as error:
         errors = str(error).splitlines()
     else:
-        errors, notes = _problems(offered)
+        errors, notes = problems(offered)
     if as_json:
         output.write_json({"ok": not errors, "errors": errors, "notes": notes})
     else:
@@ -67,7 +67,7 @@ def check(data_dir: DataDir = None, config: Config = None, as_json: AsJson = Fal
     raise typer.Exit(1 if errors else 0)
 
 
-def _problems(offered: offer.Offer) -> tuple[list[str], list[str]]:
+def problems(offered: offer.Offer) -> tuple[list[str], list[str]]:
     """(errors, notes)."""
     errors: list[str] = []
     without: dict[str, list[str]] = {}

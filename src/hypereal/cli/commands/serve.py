@@ -6,12 +6,12 @@ import typer
 from rich.console import Console
 
 from hypereal.cli import offer
-from hypereal.cli.options import Config, DataDir
+from hypereal.cli.options import Config, DataDir, new_app
 from hypereal.cli.start import Start
 from hypereal.kit import log, settings
 from hypereal.serve import supervisor
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 @app.command(epilog="Example: OPENAI_API_KEY=sk-... hypereal serve --port 8787 --workers 2")

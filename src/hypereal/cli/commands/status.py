@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from hypereal.cli import output
-from hypereal.cli.options import AsJson, Config, DataDir, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.gateway import Snapshot
 from hypereal.kit.settings import Settings
 from hypereal.serve import listen, supervisor
@@ -20,7 +20,7 @@ ANSWER_S_MAX = 3.0
 ANSWER_BYTES_MAX = 65536
 STATE_SHOWN = {True: "available", False: "left alone after failures"}
 
-app = typer.Typer(add_completion=False)
+app = new_app()
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 @app.command(epilog="Example: hypereal status --json")
 def status(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show what runs, and how it fares. Exit code 1 where no server runs on this data folder."""
+    """Show what runs, and how it fares.
+
+    Exit code 1 where no server runs on this data folder.
+    """
     settings = read_settings(config, data_dir)
     has_folder = (settings.server.data_dir / "serve.lock").exists()
     running = supervisor.read_status(settings) if has_folder else None

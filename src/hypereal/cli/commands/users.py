@@ -8,11 +8,11 @@ import typer
 
 from hypereal import accounts
 from hypereal.cli import database, output
-from hypereal.cli.options import AsJson, Config, DataDir, Email, read_settings
+from hypereal.cli.options import AsJson, Config, DataDir, Email, new_app, read_settings
 
 PASSWORD_BYTES_MAX = 4096
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = new_app()
 
 
 @app.callback()

@@ -1,0 +1,97 @@
+"""The commands while no server runs."""
+
+import json
+import socket
+
+from tests.e2e.cli.conftest import Installation
+
+from hypereal.cli.app import COMMANDS
+from hypereal.serve import locks
+
+
+def test_a_command_starts_the_database_for_its_own_duration_as_an_ordinary_user(ordinary: Installation) -> None:
+    made = ordinary.json("keys", "create", "--email", "ada@example.com", "--credits", "500")
+    assert made["balance"] == 500
+    assert locks.is_free(ordinary.data_dir / "lock"), "PostgreSQL still runs"
+    assert locks.is_free(ordinary.data_dir / "serve.lock")
+    assert (ordinary.data_dir / "postgres").stat().st_uid == ordinary.data_dir.stat().st_uid
+    assert ordinary.json("migrate") == {"revision": "0001", "applied": False}
+    assert ordinary.json("audit")["ok"] is True
+
+
+def test_status_and_doctor_make_nothing(empty: Installation) -> None:
+    assert empty.run("status").returncode == 1
+    assert empty.json("doctor")["ok"] is True
+    assert not empty.data_dir.exists()
+
+
+def test_doctor_connects_to_a_provider_but_sends_nothing(empty: Installation) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream, socket.create_server(("127.0.0.1", 0)) as closed:
+        unused_port = closed.getsockname()[1]
+        closed.close()
+        (empty.folder / "hypereal.toml").write_text(
+            f"""
+            [providers.near]
+            dialects = ["openai_chat"]
+            base_url = "http://127.0.0.1:{upstream.getsockname()[1]}/v1"
+            api_key = "sk-near-and-secret"
+            [providers.gone]
+            dialects = ["openai_chat"]
+            base_url = "http://127.0.0.1:{unused_port}/v1"
+            api_key = "sk-gone-and-secret"
+            """
+        )
+        done = empty.run("doctor", "--json")
+        connection, _ = upstream.accept()
+        connection.settimeout(5)
+        assert connection.recv(1) == b""
+        connection.close()
+    states = {check["check"]: check["state"] for check in json.loads(done.stdout)["checks"]}
+    assert (states["near"], states["gone"]) == ("ok", "warning")
+    assert done.returncode == 0
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_doctor_names_who_has_the_port(empty: Installation) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = empty.run("doctor", "--json", environ={"HYPEREAL_PORT": str(taken.getsockname()[1])})
+    assert done.returncode == 1
+    (found,) = (check for check in json.loads(done.stdout)["checks"] if check["state"] == "error")
+    assert found["check"] == "address"
+    assert "is taken by" in found["text"]
+
+
+def test_an_unknown_key_in_the_file_is_named_by_every_command(empty: Installation) -> None:
+    (empty.folder / "hypereal.toml").write_text("[server]\nprot = 1\n")
+    for command in ("doctor", "models check", "serve"):
+        done = empty.run(*command.split())
+        assert done.returncode == 1
+        assert "server.prot: unknown key" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_models_show_where_each_value_comes_from_and_who_answers(empty: Installation) -> None:
+    (empty.folder / "hypereal.toml").write_text(
+        '[models."gpt-5.4"]\nprice = { input = 3 }\n[models.mine]\ntargets = ["openai:x"]\n'
+    )
+    listed = empty.run("models", "list", "--json", environ={"OPENAI_API_KEY": "sk-of-the-operator"})
+    models = {model["id"]: model for model in json.loads(listed.stdout)["models"]}
+    assert models["gpt-5.4"]["price"]["input"] == 300
+    assert models["gpt-5.4"]["sources"]["price.input"] == "hypereal.toml"
+    assert models["gpt-5.4"]["sources"]["price.output"] == "built-in"
+    assert models["gpt-5.4"]["targets"][0] == {"target": "openai:gpt-5.4", "weight": 1, "usable": True}
+    assert models["gpt-5.4"]["local"] is False
+    assert models["claude-opus-4-6"]["local"] is True
+    assert "sk-of" not in listed.stdout
+    checked = empty.json("models", "check", code=1)
+    assert any("mine" in error and "no price" in error for error in checked["errors"])
+    assert any(note.startswith("openai has no credential") for note in checked["notes"])
+
+
+def test_help_loads_nothing_that_it_does_not_show(empty: Installation) -> None:
+    done = empty.run("--help", environ={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+    assert " typer\n" in done.stderr
+    for heavy in ("asyncpg", "pydantic", "structlog", "rich", "hypereal.kit"):
+        assert f" {heavy}\n" not in done.stderr
