@@ -1,6 +1,7 @@
 """The answer of an upstream as the caller's answer: whole with its cost in the head, or relayed as it comes."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,7 @@ from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
 from hypereal.kit.usage import Usage
 from hypereal.net import LAST_CHUNK, Upstream, chunk
-from hypereal.wire import DIALECTS
+from hypereal.wire import DIALECTS, Request
 
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
@@ -30,7 +31,7 @@ async def reply(call: Call, bill: "Bill", way: Way) -> None:
     if not upstream.head.is_sse:
         usage = way.wire.usage_of_answer(upstream.whole(), way.profile)
         _write_whole(call, bill, way, usage, upstream.whole())
-    elif request.stream and not call.head.is_1_0 and not _wants_array(call):
+    elif _is_relayed(call, request):
         await _relay(call, bill, way)
     else:
         if not upstream.is_done:
@@ -46,11 +47,9 @@ async def _relay(call: Call, bill: "Bill", way: Way) -> None:
     """Bytes through, as they come. The last chunk waits for the settlement, so a clean end is a settled call."""
     upstream, connection = call.upstream, call.connection
     assert upstream is not None and bill.request is not None
-    dialect = DIALECTS[bill.request.dialect]
-    head = b"" if call.is_started else stream_head(call, bill, way)
+    head = b"" if call.is_started else _stream_head(call, bill, way.target.labels + _local_line(upstream))
     call.is_started = True
     call.on_sweep = bill.grow_with_stream
-    call.on_silence = lambda: connection.transport.write(chunk(dialect.heartbeat(upstream.last_events())))
     upstream.relay(connection.transport, head, rewriter_for(bill.request, way))
     if connection.is_out_paused:
         upstream.pause()
@@ -63,10 +62,28 @@ async def _relay(call: Call, bill: "Bill", way: Way) -> None:
     connection.transport.write(LAST_CHUNK)
 
 
-def stream_head(call: Call, bill: "Bill", way: Way) -> bytes:
+def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
+    """What to do after each 15 s without a byte of the upstream (contract 2): a sign of life, for streams only.
+
+    The first may come before any target has answered. Then the head goes out with it, and failures are told in-band.
+    """
+    request, model = bill.request, bill.model
+    assert request is not None and model is not None
+    if not _is_relayed(call, request):
+        return None
+
+    def beat() -> None:
+        tail = call.upstream.last_events() if call.upstream is not None else b""
+        head = b"" if call.is_started else _stream_head(call, bill, b"x-hypereal-model: %s\r\n" % model.id.encode())
+        call.is_started = True
+        call.connection.transport.write(head + chunk(DIALECTS[request.dialect].heartbeat(tail)))
+
+    return beat
+
+
+def _stream_head(call: Call, bill: "Bill", labels: bytes) -> bytes:
     """The head of a stream. Its cost is not known yet, so no field says it."""
-    extra = way.target.labels + _local_line(call.upstream)
-    return answers.head(call, 200, answers.EVENTS, None, quota=bill.quota, extra=extra)
+    return answers.head(call, 200, answers.EVENTS, None, quota=bill.quota, extra=labels)
 
 
 def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: bytes) -> None:
@@ -103,6 +120,11 @@ def _require_object(body: bytes) -> None:
         _object.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise UpstreamFailed("The upstream's answer could not be read.") from None
+
+
+def _is_relayed(call: Call, request: Request) -> bool:
+    """Whether the caller gets events as they come."""
+    return request.stream and not call.head.is_1_0 and not _wants_array(call)
 
 
 def _wants_array(call: Call) -> bool:
