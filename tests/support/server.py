@@ -45,11 +45,15 @@ requests_per_minute = {requests_per_minute}
 [providers.first]
 dialects = ["openai_chat", "openai_responses", "anthropic_messages", "gemini"]
 base_url = "{upstream}/first/v1"
-timeout_s = {timeout_s}
 
 [providers.second]
 dialects = ["openai_chat", "openai_responses", "anthropic_messages", "gemini"]
 base_url = "{upstream}/second/v1"
+
+[providers.silent]
+dialects = ["openai_chat"]
+base_url = "{upstream}/silent/v1"
+timeout_s = 1
 
 [providers.closed]
 dialects = ["openai_chat"]
@@ -58,6 +62,10 @@ base_url = "http://127.0.0.1:9/v1"
 [models."two-targets"]
 targets = ["first:up-first", "second:up-second"]
 price = {{ input = {price}, output = 10.0 }}
+
+[models."silent"]
+targets = ["silent:up-silent"]
+price = {{ input = 1.0, output = 10.0 }}
 
 [models."one-target"]
 targets = ["first:up-first"]
@@ -78,7 +86,6 @@ price = {{ input = 1.0, output = 10.0 }}
 DEFAULTS: Mapping[str, Any] = {
     "body_bytes_max": BODY_BYTES_MAX,
     "requests_per_minute": 100_000,
-    "timeout_s": 60,
     "price": "1.0",
 }
 
@@ -224,7 +231,7 @@ def upstream_environ(upstream: Upstream) -> dict[str, str]:
     """Every vendor's key and address."""
     addresses = {"OPENAI": "/v1", "ANTHROPIC": "", "GOOGLE": ""} | {name.upper(): f"/{name}/v1" for name in VENDORS}
     environ = {f"{name}_BASE_URL": upstream.url + path for name, path in addresses.items()}
-    keyed = [*addresses, "GEMINI", "FIRST", "SECOND", "CLOSED"]
+    keyed = [*addresses, "GEMINI", "FIRST", "SECOND", "SILENT", "CLOSED"]
     return environ | {f"{name}_API_KEY": UPSTREAM_KEY for name in keyed}
 
 

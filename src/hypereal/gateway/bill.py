@@ -157,12 +157,12 @@ class Bill:
         return settlement
 
     def close(self) -> None:
-        """The call is over, however it ended. A call that never began to answer costs nothing."""
+        """The call is over, however it ended. Where nothing of an upstream's answer went out, it costs nothing."""
         if self.is_logged:
             return
         self.is_logged = True
         hold, self._hold = self._hold, None
-        if hold is not None and self._call.is_started:
+        if hold is not None and self._call.is_started and self._call.first_byte_s:
             self._hold = hold
             self.is_logged = False
             self.settle(self._seen(), status=self.status)

@@ -7,7 +7,7 @@ from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.refusals import refuse
-from hypereal.gateway.replies import relay, reply_whole
+from hypereal.gateway.replies import heartbeats, relay, reply_whole
 from hypereal.gateway.requests import permit, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
@@ -49,6 +49,7 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     bill.quota = plane.admit(bill.payer) or await call.aside(plane.fetch_quota(bill.payer))  # 429
     ways = plane.routing.ways(model, request.dialect)  # 400 that names another endpoint
     await bill.hold(request, model)  # 402
+    call.on_silence = heartbeats(call, bill)
     way = await open_answer(call, bill, ways)  # 502, each target in turn
     if reply_whole(call, bill, way):
         return

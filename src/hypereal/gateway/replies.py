@@ -1,6 +1,7 @@
 """The answer of an upstream as the caller's answer: whole with its cost in the head, or relayed as it comes."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +14,7 @@ from hypereal.kit.errors import UpstreamFailed
 from hypereal.kit.usage import Usage
 from hypereal.net import LAST_CHUNK, Upstream, chunk
 from hypereal.providers import LOCAL
-from hypereal.wire import DIALECTS
+from hypereal.wire import DIALECTS, Request
 
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
@@ -42,13 +43,11 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     """
     upstream, connection, request = call.upstream, call.connection, bill.request
     assert upstream is not None and request is not None
-    if not request.stream or call.head.is_1_0 or _wants_array(call):
+    if not _is_relayed(call, request):
         return await _gather(call, bill, way)
-    dialect = DIALECTS[request.dialect]
-    head = b"" if call.is_started else stream_head(call, bill, way, upstream)
+    head = b"" if call.is_started else _stream_head(call, bill, way.target.labels + _local_line(way, upstream))
     call.is_started = True
     call.on_sweep = bill.grow_with_stream
-    call.on_silence = lambda: connection.transport.write(chunk(dialect.heartbeat(upstream.last_events())))
     upstream.relay(connection.transport, head, rewriter_for(request, way))
     if connection.is_out_paused:
         upstream.pause()
@@ -73,10 +72,28 @@ async def _gather(call: Call, bill: "Bill", way: Way) -> None:
     _write_whole(call, bill, way, usage, way.wire.fold(events))
 
 
-def stream_head(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bytes:
+def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
+    """What to do after each 15 s without a byte of the upstream (contract 2): a sign of life, for streams only.
+
+    The first may come before any target has answered. Then the head goes out with it, and failures are told in-band.
+    """
+    request, model = bill.request, bill.model
+    assert request is not None and model is not None
+    if not _is_relayed(call, request):
+        return None
+
+    def beat() -> None:
+        tail = call.upstream.last_events() if call.upstream is not None else b""
+        head = b"" if call.is_started else _stream_head(call, bill, b"x-hypereal-model: %s\r\n" % model.id.encode())
+        call.is_started = True
+        call.connection.transport.write(head + chunk(DIALECTS[request.dialect].heartbeat(tail)))
+
+    return beat
+
+
+def _stream_head(call: Call, bill: "Bill", labels: bytes) -> bytes:
     """The head of a stream. Its cost is not known yet, so no field says it."""
-    extra = way.target.labels + _local_line(way, upstream)
-    return answers.head(call, 200, answers.EVENTS, None, quota=bill.quota, extra=extra)
+    return answers.head(call, 200, answers.EVENTS, None, quota=bill.quota, extra=labels)
 
 
 def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: bytes) -> None:
@@ -113,6 +130,11 @@ def _require_object(body: bytes) -> None:
         _object.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise UpstreamFailed("The upstream's answer could not be read.") from None
+
+
+def _is_relayed(call: Call, request: Request) -> bool:
+    """Whether the caller gets events as they come."""
+    return request.stream and not call.head.is_1_0 and not _wants_array(call)
 
 
 def _wants_array(call: Call) -> bool:
