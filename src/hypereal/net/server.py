@@ -5,7 +5,7 @@ The body is read when the call asks for it (`read_body`, `stream_body`): who cal
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from hypereal.net.bodies import LongBody, budget
 from hypereal.net.heads import parse_cached
@@ -127,9 +127,8 @@ class Connection(asyncio.Protocol):
     # -- asyncio's side --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(WRITE_BYTES_HIGH)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses of it
+        self.transport.set_write_buffer_limits(WRITE_BYTES_HIGH)
         self.app.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

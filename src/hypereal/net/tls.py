@@ -5,7 +5,7 @@ Cheaper per call than the loop's own TLS, and it tells a clean end (close_notify
 
 import asyncio
 import ssl
-from typing import Protocol
+from typing import Protocol, cast
 
 READ_BYTES = 256 * 1024
 
@@ -48,8 +48,7 @@ class TlsClient(asyncio.Protocol):
         self._ready: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses of it
         self._handshake()
 
     def data_received(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import zlib
 from collections import deque
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, cast
 
 from hypereal.net.answer_body import AnswerBody
 from hypereal.net.http1 import HEAD_BYTES_MAX, LAST_CHUNK, AnswerHead, Malformed, chunk, dechunk, parse_answer
@@ -165,8 +165,7 @@ class Upstream(asyncio.Protocol):
     # -- asyncio's side --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses of it
 
     def data_received(self, data: bytes) -> None:
         self.silent_s = 0
