@@ -64,6 +64,9 @@ _joints = {
 _NO_JOINTS: dict[bytes, int] = {}
 
 
+_framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
+
+
 class Malformed(Exception):
     """The peer broke the grammar. STATUS is what a client is told; after it, framing is unknown and nothing is read."""
 
@@ -363,7 +366,7 @@ class ChunkWalker:
             if end == 3:
                 self._joint = data[joint:]
                 return -1
-            if _trailers(data, trailers, end) is None:
+            if _trailers(data, trailers, end) is None or _framing_trailer(data, trailers - 1, end) is not None:
                 raise Malformed(400, "bad trailer")
         self.restart()
         return end - carried

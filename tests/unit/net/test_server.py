@@ -62,6 +62,8 @@ def test_chunked_body_may_have_extensions_and_trailers():
         b"123456789\r\nhello",
         b"0\r\nbad trailer\r\n\r\n",
         b"0\r\nContent-Length : 5\r\n\r\n",
+        b"0\r\ncontent-length: 5\r\n\r\n",
+        b"0\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"5;" + b"x" * 300 + b"\r\nhello\r\n0\r\n\r\n",
         b"0\r\nA: " + b"x" * 9000 + b"\r\n\r\n",
     ],
