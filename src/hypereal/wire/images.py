@@ -16,6 +16,8 @@ DEPTH_MAX = 4
 
 
 class InlineImages(NamedTuple):
+    """How many images a body carries, and how many of its bytes they are."""
+
     number: int
     size_bytes: int
 

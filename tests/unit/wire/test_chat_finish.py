@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypereal.wire import FinishMerger, may_finish
+from hypereal.wire import FinishMerger, finish_at
 
 CASES = sorted((Path(__file__).parents[2] / "golden" / "openai_chat").glob("stream*/upstream.sse"))
 
@@ -79,7 +79,7 @@ def test_what_is_no_chunk_passes_in_its_place() -> None:
     assert merge(error, broken, no_text, DONE) == error + broken + no_text + DONE
 
 
-def test_may_finish_sees_a_reason_and_not_a_null() -> None:
-    assert may_finish(finish()) is True
-    assert may_finish(finish().replace(b": ", b":")) is True
-    assert may_finish(finish(None) * 50) is False
+def test_finish_at_sees_a_reason_and_not_a_null() -> None:
+    assert finish_at(finish(None) + finish()) > len(finish(None))
+    assert finish_at(finish().replace(b": ", b":")) > 0
+    assert finish_at(finish(None) * 50) == -1
