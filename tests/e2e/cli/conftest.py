@@ -32,6 +32,8 @@ class Installation:
         self.uid = uid
         self.first_words = ""
         """What the very first start said."""
+        self.address = ""
+        """Where the server that runs now is."""
         self._serving: subprocess.Popen[bytes] | None = None
         if uid is not None:
             os.chown(folder, uid, uid)
@@ -70,6 +72,7 @@ class Installation:
         serving = self._serving
         wait_until(lambda: until in out.read_text() or serving.poll() is not None, START_S_MAX, f"it says {until}")
         assert serving.poll() is None, log.read_text()
+        self.address = re.findall(r"http://[\d.:]+\d", out.read_text())[0]
         return out.read_text()
 
     def stop(self) -> None:
@@ -89,9 +92,15 @@ class Installation:
         """The key that the very first start showed."""
         return KEY.findall(self.first_words)[0]
 
-    def status_of(self, key: str, address: str) -> int:
+    @property
+    def pid(self) -> int:
+        """The process number of the running server."""
+        assert self._serving is not None
+        return self._serving.pid
+
+    def status_of(self, key: str) -> int:
         """What a free call with KEY is answered."""
-        url = urlsplit(address)
+        url = urlsplit(self.address)
         connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
         try:
             connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {key}"})
