@@ -1,28 +1,48 @@
 """The server with money switched off, to see what money costs. It exists for the benchmark only: no setting does this.
 
-`python benchmarks/without_money.py serve …` is `hypereal serve …` whose data processes hold, settle and log nothing.
+`python benchmarks/without_money.py serve …` is `hypereal serve …`, but its data processes hold, settle and log nothing.
 """
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
-from hypereal.cli.serve import wiring
+from hypereal.cli import main
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 from hypereal.ledger import Hold, Ledger, Payer, Settlement, Ticket, UsageRow
-from hypereal.serve import data
+from hypereal.ledger.holds import TicketState
+from hypereal.serve import data, supervisor
 
 NOTHING = Settlement(charged=Micro(0), written_off=Micro(0))
 
 
 class FreeLedger(Ledger):
-    """Every hold is given at once, out of nothing."""
+    """Gives every hold at once, out of nothing, and forgets it."""
 
     def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None]) -> Ticket:
-        return Ticket.free(amount, on_ready)
+        return Ticket(Hold((), 0), amount, on_ready, False, state=TicketState.HELD)
 
     def settle(self, hold: Hold, cost: Micro, usage: Usage, row: UsageRow) -> Settlement:
         return NOTHING
 
     def record(self, row: UsageRow) -> None:
-        pass
+        """Nothing is logged."""
+
+
+def serve_with_free_data_processes() -> None:
+    """`hypereal`, whose data processes are this file."""
+    standard = supervisor.Wiring
+
+    def wiring(**given: Any) -> supervisor.Wiring:
+        return standard(**given, commands=supervisor.Commands(data=(__file__,)))
+
+    supervisor.Wiring = wiring  # type: ignore[assignment, misc]
+    main()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        serve_with_free_data_processes()
+    else:
+        data.main(FreeLedger)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -222,9 +223,10 @@ class Server:
 
     def _wait_ready(self) -> str:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline().decode().strip()
-        assert line.startswith("http://"), f"it did not start: {line!r}\n{self.log[-3000:]}"
-        return line
+        for line in self.process.stdout:
+            if found := re.search(r"http://[0-9.]+:[0-9]+", line.decode()):
+                return found.group()
+        raise AssertionError(f"it did not start:\n{self.log[-3000:]}")
 
 
 def upstream_environ(upstream: Upstream) -> dict[str, str]:

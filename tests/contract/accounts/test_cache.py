@@ -11,7 +11,7 @@ from hypereal.accounts import cache as cache_module
 from hypereal.kit.clock import coarse, utc_now
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.errors import AuthenticationFailed, Overloaded
-from hypereal.kit.ids import new_key
+from hypereal.kit.ids import hash_key, new_key
 from hypereal.kit.money import Micro
 
 
@@ -36,9 +36,9 @@ def cache(database, feed) -> KeyCache:
 
 async def test_fetched_key_is_had_from_memory(made, cache):
     secret = made.secret.encode()
-    assert cache.get(secret) is None
+    assert cache.get(hash_key(secret)) is None
     principal = await cache.fetch(secret)
-    assert cache.get(secret) is principal
+    assert cache.get(hash_key(secret)) is principal
     assert (principal.owner_id, principal.key_id, principal.spending_limit) == (made.key.owner_id, made.key.id, 5)
 
 
@@ -66,7 +66,7 @@ async def test_key_that_expires_while_it_is_cached_is_asked_for_again(database, 
     short = await create_key(database, made.key.owner_id, KeyTerms(expires_at=soon))
     await cache.fetch(short.secret.encode())
     monkeypatch.setattr(coarse, "unix_s", soon.timestamp() + 1)
-    assert cache.get(short.secret.encode()) is None
+    assert cache.get(hash_key(short.secret.encode())) is None
     with pytest.raises(AuthenticationFailed, match="expired"):
         await cache.fetch(short.secret.encode())
 
@@ -102,7 +102,7 @@ async def test_changed_key_is_dropped_at_once(database, made, feed, cache):
     heard.clear()
     await revoke_key(database, made.key.owner_id, made.key.id)
     await heard.wait()
-    assert cache.get(made.secret.encode()) is None
+    assert cache.get(hash_key(made.secret.encode())) is None
     with pytest.raises(AuthenticationFailed, match="Unknown"):
         await cache.fetch(made.secret.encode())
 
@@ -117,7 +117,7 @@ async def test_answer_that_a_change_overtook_is_not_kept(made, cache, monkeypatc
 
     monkeypatch.setattr(cache_module.store, "find_key", overtaken)
     await cache.fetch(made.secret.encode())
-    assert cache.get(made.secret.encode()) is None
+    assert cache.get(hash_key(made.secret.encode())) is None
 
 
 async def test_outage_is_not_a_bad_key(made, cache, monkeypatch):
@@ -129,7 +129,7 @@ async def test_outage_is_not_a_bad_key(made, cache, monkeypatch):
 
     monkeypatch.setattr(cache_module.store, "find_key", away)
     cache._changed(None)
-    assert cache.get(made.secret.encode()) is None
+    assert cache.get(hash_key(made.secret.encode())) is None
     assert await cache.fetch(made.secret.encode()) is principal
     with pytest.raises(Overloaded):
         await cache.fetch(new_key().encode())

@@ -334,7 +334,7 @@ async def test_each_crash_waits_longer_and_the_fifth_is_the_last(folder: Path) -
         os.kill(crashed, signal.SIGKILL)
         if crash < 4:
             async with asyncio.timeout(processes.WAIT_S_MAX):
-                while postgres.pid == crashed or not await answers(postgres.url):  # noqa: ASYNC110
+                while postgres.pid == crashed or not await answers(postgres.url):
                     await asyncio.sleep(0.02)
     await asyncio.wait_for(keeping, processes.WAIT_S_MAX)
     assert delays == [1, 2, 4, 8]
