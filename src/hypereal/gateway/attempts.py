@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hypereal.gateway.call import Call
@@ -51,7 +50,7 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
     request = bill.request
     assert request is not None
     last: AnswerRefused | UpstreamLost | None = None
-    for way in _in_order(ways):
+    for way in ways if ways[0].target.is_available else _in_order(ways):
         for tries in range(TRIES_PER_TARGET):
             if bill.attempts >= TRIES_MAX:
                 break
@@ -74,15 +73,9 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
     raise _final(last, len(ways))
 
 
-def _in_order(ways: tuple[Way, ...]) -> Iterator[Way]:
-    """The ways whose circuit breakers are closed; where none is, all of them, since one may have mended."""
-    is_any = False
-    for way in ways:
-        if way.target.is_available:
-            is_any = True
-            yield way
-    if not is_any:
-        yield from ways
+def _in_order(ways: tuple[Way, ...]) -> list[Way]:
+    """First the ways whose circuit breakers are closed; the others last, since one may have mended."""
+    return sorted(ways, key=lambda way: not way.target.is_available)
 
 
 async def _ask(call: Call, way: Way, request: Request, *, counts_tokens: bool) -> None:

@@ -11,9 +11,8 @@ from hypereal.gateway.call import Call
 from hypereal.gateway.metrics import Meter
 from hypereal.gateway.routing import Way
 from hypereal.kit.errors import HyperealError, InsufficientCredits
-from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Hold, Settlement, UsageRow
+from hypereal.ledger import Hold, Settlement, Ticket, UsageRow
 from hypereal.limits import Quota
 from hypereal.wire import DIALECTS, Request
 
@@ -33,45 +32,29 @@ MODEL_CHARS_MAX = 200
 class Bill:
     """One call's money. `settle` closes the hold; `close`, always called last, settles what is still open."""
 
-    __slots__ = (
-        "_call",
-        "_hold",
-        "_meter",
-        "_output_tokens_held",
-        "_plane",
-        "_price",
-        "attempts",
-        "error_type",
-        "is_logged",
-        "model",
-        "principal",
-        "quota",
-        "request",
-        "settlement",
-        "status",
-        "usage",
-        "way",
-    )
+    # Defaults stand at the class: a call sets few of them, and setting is what costs.
+    principal: Principal | None = None
+    quota: Quota | None = None
+    request: Request | None = None
+    model: Model | None = None
+    way: Way | None = None
+    usage: Usage | None = None
+    """What a plain answer said that it consumed."""
+    attempts = 0
+    status = 0
+    error_type: str | None = None
+    settlement: Settlement | None = None
+    is_logged = False
+    _hold: Hold | None = None
+    _ticket: Ticket | None = None
+    _meter: Meter | None = None
+    _price: Price | None = None
+    _output_tokens_held = 0
+    _searches_held = 0
 
     def __init__(self, call: Call, plane: "Plane") -> None:
         self._call = call
         self._plane = plane
-        self._hold: Hold | None = None
-        self._meter: Meter | None = None
-        self._price: Price | None = None
-        self._output_tokens_held = 0
-        self.principal: Principal | None = None
-        self.quota: Quota | None = None
-        self.request: Request | None = None
-        self.model: Model | None = None
-        self.way: Way | None = None
-        self.usage: Usage | None = None
-        """What a plain answer said that it consumed."""
-        self.attempts = 0
-        self.status = 0
-        self.error_type: str | None = None
-        self.settlement: Settlement | None = None
-        self.is_logged = False
 
     @property
     def payer(self) -> Principal:
@@ -81,36 +64,48 @@ class Bill:
 
     # -- before ----------------------------------------------------------------------------------------------------
 
-    async def hold(self, request: Request, model: Model) -> None:
-        """Hold the worst case of REQUEST (contract 1.3).
+    def hold(self, request: Request, model: Model) -> bool:
+        """Hold the worst case of REQUEST (contract 1.3). False where the database must be asked: `wait_for_hold` then.
 
-        Raises InvalidRequest (a field that would change the price in a way that is not billed), InsufficientCredits,
-        SpendingLimitReached, Overloaded.
+        Raises InvalidRequest (a field that would change the price in a way that is not billed), Overloaded.
         """
         assert model.price is not None
         surcharge = surcharges(request.dialect, request.fields)
         price = self._price = surcharged(model.price, surcharge.rate_percent)
         outputs = min(request.output_tokens_max or OUTPUT_TOKENS_DEFAULT, model.output_tokens_max) * request.choices
         self._output_tokens_held = outputs
-        searches = surcharge.web_searches_max
+        self._searches_held = surcharge.web_searches_max
         inputs = request.size_bytes
-        if inputs <= IMAGES_LIKELY_BYTES:
-            try:
-                amount = worst_case(price, min(inputs, model.context_tokens_max), outputs, searches)
-                self._hold = await self._ask(amount)
-                return
-            except InsufficientCredits:
-                pass  # a token is a byte at most, but an image has far fewer tokens than bytes: look closer
-        exact = min(DIALECTS[request.dialect].input_tokens_max(request), model.context_tokens_max)
-        self._hold = await self._ask(worst_case(price, exact, outputs, searches))
+        if inputs > IMAGES_LIKELY_BYTES:
+            inputs = DIALECTS[request.dialect].input_tokens_max(request)
+        amount = worst_case(price, min(inputs, model.context_tokens_max), outputs, self._searches_held)
+        self._ticket = ticket = self._plane.ledger.hold(self.payer, amount, self._call.wake)
+        if ticket.is_pending or ticket.error is not None:
+            return False
+        self._hold = ticket.take()
+        return True
 
-    async def _ask(self, amount: Micro) -> Hold:
-        """Hold AMOUNT, waiting for the database where this process has not leased enough."""
-        call = self._call
-        ticket = self._plane.ledger.hold(self.payer, amount, call.wake)
+    async def wait_for_hold(self) -> None:
+        """The rest of `hold`. Raises InsufficientCredits, SpendingLimitReached, Overloaded."""
+        request, model, price = self.request, self.model, self._price
+        assert request is not None and model is not None and price is not None
+        try:
+            self._hold = await self._take()
+        except InsufficientCredits:
+            if request.size_bytes > IMAGES_LIKELY_BYTES:
+                raise
+            # A token is a byte at most, but an image has far fewer tokens than bytes: look closer.
+            inputs = min(DIALECTS[request.dialect].input_tokens_max(request), model.context_tokens_max)
+            amount = worst_case(price, inputs, self._output_tokens_held, self._searches_held)
+            self._ticket = self._plane.ledger.hold(self.payer, amount, self._call.wake)
+            self._hold = await self._take()
+
+    async def _take(self) -> Hold:
+        ticket = self._ticket
+        assert ticket is not None
         if ticket.is_pending:
             try:
-                await call.wait()
+                await self._call.wait()
             except BaseException:
                 self._plane.ledger.cancel(ticket)
                 raise

@@ -48,7 +48,8 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     permit(bill.payer, model)  # 403
     bill.quota = plane.admit(bill.payer) or await call.aside(plane.fetch_quota(bill.payer))  # 429
     ways = plane.routing.ways(model, request.dialect)  # 400 that names another endpoint
-    await bill.hold(request, model)  # 402
+    if not bill.hold(request, model):
+        await bill.wait_for_hold()  # 402
     call.on_silence = heartbeats(call, bill)
     way = await open_answer(call, bill, ways)  # 502, each target in turn
     if reply_whole(call, bill, way):
