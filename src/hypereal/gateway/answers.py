@@ -77,8 +77,9 @@ def head(
 
 
 def cost_line(micro: int) -> bytes:
-    """`x-hypereal-cost-credits: …`, with all six decimals."""
-    return b"x-hypereal-cost-credits: %d.%06d\r\n" % divmod(micro, MICRO_PER_CREDIT)
+    """`x-hypereal-cost-credits: …`, at most six decimals."""
+    credits = b"%d.%06d" % divmod(micro, MICRO_PER_CREDIT)
+    return b"x-hypereal-cost-credits: %s\r\n" % credits.rstrip(b"0").rstrip(b".")
 
 
 def error_answer(call: Call, error: HyperealError, dialect: Dialect, quota: Quota | None) -> bytes:
