@@ -26,8 +26,8 @@ DIALECTS = [
 ]
 SSE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 JSON_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-SENDS_MAX = 3
-"""Two tries, and one more where the first went over a connection that had been idle."""
+SENDS_MAX = 4
+"""Two tries, each sent once more where it went over a connection that had been idle and was cut without a byte."""
 HTML = b"<!DOCTYPE html><html><body>502 Bad Gateway " + UPSTREAM_KEY.encode() + b"</body></html>"
 SAYS_KEY = f"Incorrect API key provided: {UPSTREAM_KEY}. See https://vendor.example"
 

@@ -1,0 +1,94 @@
+"""Where a call may go: targets with a credential in order, natively before over a bridge, else the local model."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from hypereal import catalog, providers
+from hypereal.gateway.facts import Action
+from hypereal.gateway.routing import FAILURES_MAX, OPEN_S, Pools, Routing
+from hypereal.kit import clock
+from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import InvalidRequest
+
+
+def routing(**environ: str) -> tuple[catalog.Catalog, Routing]:
+    known = providers.load({}, environ, Path("/run/local.sock"))
+    models = catalog.load({}, {name: frozenset(row.base_urls) for name, row in known.items()})
+    return models, Routing(known, Pools(ssl.create_default_context()))
+
+
+def names(models: catalog.Catalog, routes: Routing, model: str, dialect: Dialect) -> list[str]:
+    return [way.target.provider.name for way in routes.ways(models.models[model], dialect)]
+
+
+def test_targets_without_a_credential_are_skipped():
+    models, routes = routing(OPENROUTER_API_KEY="k")
+    assert names(models, routes, "gpt-5", Dialect.OPENAI_CHAT) == ["openrouter"]
+
+
+def test_targets_keep_the_order_of_the_catalog():
+    models, routes = routing(OPENAI_API_KEY="k", TOAPIS_API_KEY="k")
+    assert names(models, routes, "gpt-5", Dialect.OPENAI_CHAT) == ["openai", "toapis"]
+
+
+def test_every_model_is_local_where_no_target_has_a_credential():
+    models, routes = routing()
+    for model in models.models.values():
+        for dialect in model.endpoints if model.price else ():
+            assert names(models, routes, model.id, dialect) == ["local"]
+
+
+def test_local_is_never_beside_a_real_target():
+    models, routes = routing(OPENAI_API_KEY="k", ANTHROPIC_API_KEY="k", GEMINI_API_KEY="k")
+    assert names(models, routes, "gpt-5", Dialect.OPENAI_RESPONSES) == ["openai"]
+    assert names(models, routes, "claude-opus-4-6", Dialect.ANTHROPIC_MESSAGES) == ["anthropic"]
+
+
+def test_a_bridge_stands_where_no_native_target_is():
+    models, routes = routing(DEEPSEEK_API_KEY="k")
+    (way,) = routes.ways(models.models["deepseek-v3.2"], Dialect.GEMINI)
+    assert way.bridge is not None
+    assert way.dialect is Dialect.OPENAI_CHAT
+
+
+def test_a_model_out_of_reach_names_an_endpoint_within():
+    models, routes = routing(DEEPSEEK_API_KEY="k")
+    with pytest.raises(InvalidRequest, match="/v1/chat/completions"):
+        routes.ways(models.models["deepseek-v3.2"], Dialect.OPENAI_RESPONSES)
+
+
+def test_a_target_that_keeps_failing_is_left_alone_for_a_while(monkeypatch):
+    models, routes = routing(OPENAI_API_KEY="k")
+    (way,) = routes.ways(models.models["gpt-5"], Dialect.OPENAI_CHAT)
+    now = clock.coarse.monotonic_s
+    monkeypatch.setattr(clock.coarse, "monotonic_s", now)
+    for _ in range(FAILURES_MAX - 1):
+        way.target.failed()
+    assert way.target.is_available
+    way.target.failed()
+    assert not way.target.is_available
+    monkeypatch.setattr(clock.coarse, "monotonic_s", now + OPEN_S)
+    assert way.target.is_available
+
+
+def test_a_success_forgets_failures():
+    models, routes = routing(OPENAI_API_KEY="k")
+    (way,) = routes.ways(models.models["gpt-5"], Dialect.OPENAI_CHAT)
+    for _ in range(3 * FAILURES_MAX):
+        way.target.failed()
+        way.target.succeeded()
+    assert way.target.is_available
+
+
+def test_the_head_of_a_request_is_made_once_and_holds_the_key():
+    models, routes = routing(GEMINI_API_KEY="secret-1")
+    (way, *_) = routes.ways(models.models["gemini-2.5-flash-official"], Dialect.GEMINI)
+    _, plain = way.line(Action.GENERATE, stream=False)
+    _, stream = way.line(Action.GENERATE, stream=True)
+    assert b":generateContent HTTP/1.1\r\n" in plain
+    assert b":streamGenerateContent?alt=sse HTTP/1.1\r\n" in stream
+    assert b"\r\nx-goog-api-key: secret-1\r\n" in plain
+    assert plain.endswith(b"\r\ncontent-length: ")
+    assert way.line(Action.GENERATE, stream=False)[1] is plain
