@@ -56,15 +56,14 @@ _chunk_line = re.compile(
     rb"([0-9a-fA-F]{1,8})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[^\"\\\x00-\x08\x0a-\x1f\x7f]*\"))?)*"
 ).fullmatch
 _trailers = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n").fullmatch
+_framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
+_size_line = re.compile(rb"[0-9a-fA-F]{1,8}\r\n|\Z").match
 _size_lines = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
 # What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next.
 _joints = {
     length: {b"\r\n" + line: n for line, n in _size_lines.items() if len(line) + 2 == length} for length in (5, 6, 7)
 }
 _NO_JOINTS: dict[bytes, int] = {}
-
-
-_framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
 
 
 class Malformed(Exception):
@@ -86,6 +85,7 @@ class RequestHead:
         "is_1_0",
         "is_chunked",
         "keep_alive",
+        "memo",
         "method",
         "path",
         "query",
@@ -102,6 +102,8 @@ class RequestHead:
         self.expects_continue = False
         self.is_chunked = False
         self.upgrade = b""
+        self.memo: object = None
+        """What the app derived from this head; kept with it."""
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -158,7 +160,7 @@ def _frame(request: RequestHead, block: bytes) -> bytes | None:
             case b"connection":
                 connection += [token.strip(b" \t") for token in value.lower().split(b",")]
             case field:
-                _coding_field(request, field, value.lower())
+                _coding_field(request, field, raw.lower())
     request.keep_alive = b"close" not in connection and (not request.is_1_0 or b"keep-alive" in connection)
     if hosts > 1 or (hosts == 0 and not request.is_1_0):
         raise Malformed(400, "exactly one host field is needed")
@@ -175,12 +177,13 @@ def _why_bad_line(head: bytes) -> tuple[int, str]:
 
 
 def _coding_field(request: RequestHead, name: bytes, value: bytes) -> None:
+    """VALUE in lower case, with the space that may follow it: a coding that needs trimming is none of ours."""
     if name == b"transfer-encoding":
         if request.is_chunked or value != b"chunked" or request.is_1_0:
             raise Malformed(501, "only transfer-encoding: chunked is served")
         request.is_chunked = True
     else:
-        if value != b"100-continue":
+        if value.rstrip(b" \t") != b"100-continue":
             raise Malformed(417, "only expect: 100-continue is served")
         request.expects_continue = not request.is_1_0
 
@@ -230,6 +233,8 @@ def parse_answer(head: bytes) -> AnswerHead:
     if answer.is_chunked and answer.length >= 0:
         answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
+    if answer.status < 200 and line.group(1) == b"0":
+        raise Malformed(502, "an interim answer in HTTP/1.0")
     if answer.status in (204, 304):
         answer.length, answer.is_chunked = 0, False
     return answer
@@ -368,6 +373,11 @@ def is_one_chunk(data: bytes) -> bool:
     """Whether DATA, which ends with CRLF, is one chunk of the common sizes (below 4 KB) and nothing else."""
     end = data.find(b"\r\n") + 2
     return _size_lines.get(data[:end]) == len(data) - end - 2
+
+
+def may_begin_chunk(data: bytes, at: int) -> bool:
+    """Whether what stands at AT is a plain size line, or the end of DATA."""
+    return _size_line(data, at) is not None
 
 
 def dechunk(data: bytes) -> bytes:

@@ -48,7 +48,7 @@ class TlsClient(asyncio.Protocol):
         self._ready: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses of it
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._handshake()
 
     def data_received(self, data: bytes) -> None:

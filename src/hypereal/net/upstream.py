@@ -11,8 +11,17 @@ from collections import deque
 from enum import Enum, auto
 from typing import Protocol, cast
 
+from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
-from hypereal.net.http1 import HEAD_BYTES_MAX, LAST_CHUNK, AnswerHead, Malformed, chunk, dechunk, parse_answer
+from hypereal.net.http1 import (
+    HEAD_BYTES_MAX,
+    LAST_CHUNK,
+    AnswerHead,
+    Malformed,
+    chunk,
+    dechunk,
+    parse_answer,
+)
 from hypereal.net.sse import EventAssembler, EventTooLong
 
 COLLECT_BYTES_MAX = 64 * 1024 * 1024
@@ -20,23 +29,24 @@ HELD_BYTES_MAX = 1024 * 1024
 TAIL_BYTES_MAX = 64 * 1024
 TAIL_READS_MIN = 3
 FIRST_BYTES = 1024
+LAST_BYTES = 2048
 WRITE_AT_ONCE_BYTES = 64 * 1024
 INTERIM_MAX = 100
 """Answers of 1xx in one read."""
-_WHOLE = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
-_WHOLE_AND_LAST = tuple(end + LAST_CHUNK for end in _WHOLE)
-_ENDS = _WHOLE + _WHOLE_AND_LAST
-"""How a read of whole events in whole chunks ends. The bracket tells the blank line from the size line of a chunk."""
 
 
 class UpstreamLost(Exception):
-    """The connection or its grammar broke. `is_stale`: a reused connection died before a byte of the answer came,
-    which happens when the upstream closed it while idle; the request may be sent again at once."""
+    """The connection or its grammar broke.
 
-    def __init__(self, why: str, *, is_stale: bool = False) -> None:
+    `is_stale`: a reused connection died before a byte of the answer came, which happens when the upstream closed it
+    while idle; the request may be sent again at once. `is_timeout`: the upstream was silent for too long.
+    """
+
+    def __init__(self, why: str, *, is_stale: bool = False, is_timeout: bool = False) -> None:
         super().__init__(why)
         self.why = why
         self.is_stale = is_stale
+        self.is_timeout = is_timeout
 
 
 class Caller(Protocol):
@@ -53,9 +63,10 @@ class Rewriter(Protocol):
     """Changes the end of a relayed stream; sees only what it asked for."""
 
     is_active: bool
+    """Whether every event from now on is to be fed."""
 
-    def wants(self, data: bytes) -> bool:
-        """Whether DATA, whole events that may still be in their chunks, has something to rewrite."""
+    def starts_at(self, data: bytes) -> int:
+        """Where in DATA, whole events that may still be in their chunks, rewriting begins; -1: not in these."""
 
     def feed(self, events: bytes) -> bytes:
         """Whole events in, whole events out; may hold some back."""
@@ -100,6 +111,7 @@ class Upstream(asyncio.Protocol):
         "_body",
         "_buffer",
         "_call",
+        "_has_answer_body",
         "_is_gathering",
         "_is_paused",
         "_is_relaying",
@@ -116,6 +128,7 @@ class Upstream(asyncio.Protocol):
         "head",
         "is_closed",
         "is_done",
+        "is_stream",
         "relayed_bytes",
         "silent_s",
         "source",
@@ -141,6 +154,8 @@ class Upstream(asyncio.Protocol):
         self.head: AnswerHead | None = None
         self.is_done = False
         """Whether the answer has come to its end."""
+        self.is_stream = False
+        """Whether the answer is a stream of events; else it is collected."""
         self.first = b""
         """The payload of a stream's first events: FIRST_BYTES and what it takes to end on a whole one."""
         self.tail: deque[bytes] = deque()
@@ -156,6 +171,7 @@ class Upstream(asyncio.Protocol):
         self._size_bytes = 0
         self._out: asyncio.Transport | None = None
         self._streams = False
+        self._has_answer_body = True
         self._is_relaying = False
         self._is_gathering = False
         self._is_paused = False
@@ -165,7 +181,7 @@ class Upstream(asyncio.Protocol):
     # -- asyncio's side --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses of it
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         self.silent_s = 0
@@ -214,12 +230,18 @@ class Upstream(asyncio.Protocol):
 
     # -- the request -----------------------------------------------------------------------------------------------
 
-    def send(self, call: Caller, head: bytes, body: bytes, *, streams: bool = False) -> None:
-        """Send HEAD (complete, with its empty line) and BODY. STREAMS: relay any answer as bytes (`relay_bytes`)."""
+    def send(
+        self, call: Caller, head: bytes, body: bytes, *, streams: bool = False, is_head_request: bool = False
+    ) -> None:
+        """Send HEAD (complete, with its empty line) and BODY. STREAMS: relay any answer as bytes (`relay_bytes`).
+
+        IS_HEAD_REQUEST: the answer has no body, whatever its head says.
+        """
         self._reset()
         self._call = call
         self._state = _State.HEAD
         self._streams = streams
+        self._has_answer_body = not is_head_request
         if len(body) > WRITE_AT_ONCE_BYTES:
             self.transport.writelines((head, body))
         else:
@@ -254,9 +276,13 @@ class Upstream(asyncio.Protocol):
         if self._streams:
             self._state = _State.BYTES
             self._wake_once()
-            if rest or not head.length:
+            if not self._has_answer_body:
+                head.keep_alive = head.keep_alive and not rest
+                self._finish()
+            elif rest or not head.length:
                 self._pass(rest)
         elif head.is_sse:
+            self.is_stream = True
             self._state = _State.EVENTS
             self._assembler.flush()
             if rest or not head.length:
@@ -281,9 +307,9 @@ class Upstream(asyncio.Protocol):
         """Whole events in whole chunks pass as they came; what a read cut is gathered first."""
         rewriter = self._rewriter
         if (
-            data.endswith(_ENDS)
+            data.endswith(sse.CHUNK_ENDS)
             and self._assembler.is_empty
-            and (rewriter is None or not (rewriter.is_active or rewriter.wants(data)))
+            and (rewriter is None or not (rewriter.is_active or rewriter.starts_at(data) >= 0))
         ):
             end = self._body.pass_chunks(data)
             if end == len(data):
@@ -299,21 +325,18 @@ class Upstream(asyncio.Protocol):
             self._finish()
 
     def _emit_events(self, events: bytes) -> None:
-        rewriter = self._rewriter
-        if rewriter is not None and events and (rewriter.is_active or rewriter.wants(events)):
-            events = rewriter.feed(events)
         if events:
-            self._emit(chunk(events))
+            self._emit(chunk(events), events)
 
-    def _emit(self, framed: bytes) -> None:
+    def _emit(self, framed: bytes, events: bytes | None = None) -> None:
+        """Whole events have come: keep them, and pass them on once the call relays. EVENTS: they, where unframed."""
         self.tail.append(framed)
         self.tail_bytes += len(framed)
         self.relayed_bytes += len(framed)
         if len(self.first) < FIRST_BYTES:
-            self.first += dechunk(framed[: _first_end(framed)])
+            self.first += dechunk(framed[: sse.first_end(framed, FIRST_BYTES)])
         if self._is_relaying:
-            assert self._out is not None
-            self._out.write(framed)
+            self._relay_on(framed, events)
             while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
                 self.tail_bytes -= len(self.tail.popleft())
             return
@@ -322,6 +345,15 @@ class Upstream(asyncio.Protocol):
         if self.tail_bytes > HELD_BYTES_MAX and not self._is_gathering:
             self.pause()
         self._wake_once()
+
+    def _relay_on(self, framed: bytes, events: bytes | None) -> None:
+        assert self._out is not None
+        rewriter = self._rewriter
+        if rewriter is not None and events is not None and (rewriter.is_active or rewriter.starts_at(events) >= 0):
+            events = rewriter.feed(events)
+            framed = chunk(events) if events else b""
+        if framed:
+            self._out.write(framed)
 
     def _pass(self, data: bytes) -> None:
         """Relay as bytes: the framing of the answer is kept, its end found."""
@@ -345,6 +377,19 @@ class Upstream(asyncio.Protocol):
         """The body of a collected answer."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
+    def last_events(self) -> bytes:
+        """The payload of the last few events: LAST_BYTES and what it takes to begin with a whole one."""
+        parts: list[bytes] = []
+        size_bytes = 0
+        for framed in reversed(self.tail):
+            if len(framed) > 2 * LAST_BYTES:
+                framed = framed[sse.last_end(framed, len(framed) - LAST_BYTES) :]
+            parts.append(framed)
+            size_bytes += len(framed)
+            if size_bytes >= LAST_BYTES:
+                break
+        return dechunk(b"".join(reversed(parts)))
+
     def events(self) -> bytes:
         """The payload of the events that `tail` holds: all of them until `relay` begins."""
         return dechunk(b"".join(self.tail))
@@ -357,12 +402,13 @@ class Upstream(asyncio.Protocol):
         self._out, self._is_relaying, self._rewriter = out, True, rewriter
         self.resume()
         held = b"".join(self.tail)
-        if rewriter is not None and rewriter.wants(held):
-            events = rewriter.feed(dechunk(held))
+        at = -1 if rewriter is None else rewriter.starts_at(held)
+        if rewriter is not None and at >= 0:
+            start = sse.last_end(held, at)
+            events = rewriter.feed(dechunk(held[start:]))
             if self.is_done:
                 events += rewriter.end()
-            held = chunk(events) if events else b""
-            self.tail, self.tail_bytes = deque((held,)), len(held)
+            held = held[:start] + (chunk(events) if events else b"")
         out.write(head + held)
 
     def relay_bytes(self, out: asyncio.Transport, head: bytes) -> None:
@@ -388,10 +434,10 @@ class Upstream(asyncio.Protocol):
         if self._state is _State.EVENTS:
             rest = self._assembler.flush()
             self._emit_events(rest + b"\n\n" if rest.strip(b"\r\n") else rest)
-            ending = self._rewriter.end() if self._rewriter is not None else b""
-            if ending:
-                self._emit(chunk(ending))
-        elif self._state is _State.BYTES and self._body.ends_at_close:
+            ending = self._rewriter.end() if self._is_relaying and self._rewriter is not None else b""
+            if ending and self._out is not None:
+                self._out.write(chunk(ending))
+        elif self._state is _State.BYTES and self._has_answer_body and self._body.ends_at_close:
             self._write_out(LAST_CHUNK)
         self.is_done = True
         self._state = _State.IDLE
@@ -429,21 +475,12 @@ class Upstream(asyncio.Protocol):
             if not self.is_closed:
                 self.transport.resume_reading()
 
-    def lose(self, why: str) -> None:
+    def lose(self, why: str, *, is_timeout: bool = False) -> None:
         """Cut the connection and tell the call."""
         self.transport.abort()
-        self._fail(UpstreamLost(why))
+        self._fail(UpstreamLost(why, is_timeout=is_timeout))
 
     def _fail(self, why: UpstreamLost) -> None:
         call, self._call = self._call, None
         if call is not None:
             call.fail(why)
-
-
-def _first_end(framed: bytes) -> int:
-    """Where the first FIRST_BYTES of whole events in whole chunks end."""
-    for end in _WHOLE:
-        at = framed.find(end, FIRST_BYTES)
-        if at >= 0:
-            return at + len(end)
-    return len(framed)
