@@ -229,7 +229,7 @@ def parse_answer(head: bytes) -> AnswerHead:
         raise Malformed(502, "bad header field")
     answer = AnswerHead(int(line.group(2)), head, keep_alive=line.group(1) == b"1")
     for name, raw in _answer_fields(head):
-        _answer_field(answer, name.lower(), raw.rstrip(b" \t"))
+        _answer_field(answer, name.lower(), raw)
     if answer.is_chunked and answer.length >= 0:
         answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
@@ -240,7 +240,9 @@ def parse_answer(head: bytes) -> AnswerHead:
     return answer
 
 
-def _answer_field(answer: AnswerHead, name: bytes, value: bytes) -> None:
+def _answer_field(answer: AnswerHead, name: bytes, raw: bytes) -> None:
+    """RAW may end in space; a transfer coding must not."""
+    value = raw.rstrip(b" \t")
     match name:
         case b"content-length":
             if is_length(value) is None or answer.length not in (-1, int(value)):
@@ -249,7 +251,7 @@ def _answer_field(answer: AnswerHead, name: bytes, value: bytes) -> None:
         case b"content-type":
             answer.content_type = value
         case b"transfer-encoding":
-            if value.lower() != b"chunked" or answer.is_chunked:
+            if raw.lower() != b"chunked" or answer.is_chunked:
                 raise Malformed(502, "bad transfer-encoding")
             answer.is_chunked = True
         case b"content-encoding":

@@ -103,6 +103,7 @@ def test_answer_without_a_body_is_whole_at_its_head(status):
         OK + b"Content-Length: 5, 5\r\n\r\n",
         OK + b"Content-Length: +5\r\n\r\n",
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked \r\n\r\n",
         OK + b"Bad field\r\n\r\n",
         OK + b"A: b\r\n c\r\n\r\n",
         OK + b"A: " + b"x" * 70_000 + b"\r\n\r\n",
