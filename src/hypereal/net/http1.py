@@ -56,15 +56,14 @@ _chunk_line = re.compile(
     rb"([0-9a-fA-F]{1,8})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[^\"\\\x00-\x08\x0a-\x1f\x7f]*\"))?)*"
 ).fullmatch
 _trailers = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n").fullmatch
+_framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
+_size_line = re.compile(rb"[0-9a-fA-F]{1,8}\r\n|\Z").match
 _size_lines = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
 # What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next.
 _joints = {
     length: {b"\r\n" + line: n for line, n in _size_lines.items() if len(line) + 2 == length} for length in (5, 6, 7)
 }
 _NO_JOINTS: dict[bytes, int] = {}
-
-
-_framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
 
 
 class Malformed(Exception):
@@ -161,7 +160,7 @@ def _frame(request: RequestHead, block: bytes) -> bytes | None:
             case b"connection":
                 connection += [token.strip(b" \t") for token in value.lower().split(b",")]
             case field:
-                _coding_field(request, field, value.lower())
+                _coding_field(request, field, raw.lower())
     request.keep_alive = b"close" not in connection and (not request.is_1_0 or b"keep-alive" in connection)
     if hosts > 1 or (hosts == 0 and not request.is_1_0):
         raise Malformed(400, "exactly one host field is needed")
@@ -178,12 +177,13 @@ def _why_bad_line(head: bytes) -> tuple[int, str]:
 
 
 def _coding_field(request: RequestHead, name: bytes, value: bytes) -> None:
+    """VALUE in lower case, with the space that may follow it: a coding that needs trimming is none of ours."""
     if name == b"transfer-encoding":
         if request.is_chunked or value != b"chunked" or request.is_1_0:
             raise Malformed(501, "only transfer-encoding: chunked is served")
         request.is_chunked = True
     else:
-        if value != b"100-continue":
+        if value.rstrip(b" \t") != b"100-continue":
             raise Malformed(417, "only expect: 100-continue is served")
         request.expects_continue = not request.is_1_0
 
@@ -229,37 +229,41 @@ def parse_answer(head: bytes) -> AnswerHead:
         raise Malformed(502, "bad header field")
     answer = AnswerHead(int(line.group(2)), head, keep_alive=line.group(1) == b"1")
     for name, raw in _answer_fields(head):
-        _ANSWER_FIELDS[name.lower()](answer, raw.rstrip(b" \t"))
+        _ANSWER_FIELDS[name.lower()](answer, raw)
     if answer.is_chunked and answer.length >= 0:
         answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
+    if answer.status < 200 and line.group(1) == b"0":
+        raise Malformed(502, "an interim answer in HTTP/1.0")
     if answer.status in (204, 304):
         answer.length, answer.is_chunked = 0, False
     return answer
 
 
-def _take_length(answer: AnswerHead, value: bytes) -> None:
+def _take_length(answer: AnswerHead, raw: bytes) -> None:
+    value = raw.rstrip(b" \t")
     if is_length(value) is None or answer.length not in (-1, int(value)):
         raise Malformed(502, "bad content-length")
     answer.length = int(value)
 
 
-def _take_type(answer: AnswerHead, value: bytes) -> None:
-    answer.content_type = value
+def _take_type(answer: AnswerHead, raw: bytes) -> None:
+    answer.content_type = raw.rstrip(b" \t")
 
 
-def _take_transfer_encoding(answer: AnswerHead, value: bytes) -> None:
-    if value.lower() != b"chunked" or answer.is_chunked:
+def _take_transfer_encoding(answer: AnswerHead, raw: bytes) -> None:
+    """With space after it, it is refused: some read it as chunked, some do not."""
+    if raw.lower() != b"chunked" or answer.is_chunked:
         raise Malformed(502, "bad transfer-encoding")
     answer.is_chunked = True
 
 
-def _take_content_encoding(answer: AnswerHead, value: bytes) -> None:
-    answer.content_encoding = value.lower()
+def _take_content_encoding(answer: AnswerHead, raw: bytes) -> None:
+    answer.content_encoding = raw.rstrip(b" \t").lower()
 
 
-def _take_connection(answer: AnswerHead, value: bytes) -> None:
-    if b"close" in value.lower():
+def _take_connection(answer: AnswerHead, raw: bytes) -> None:
+    if b"close" in raw.lower():
         answer.keep_alive = False
 
 
@@ -386,6 +390,11 @@ def is_one_chunk(data: bytes) -> bool:
     """Whether DATA, which ends with CRLF, is one chunk of the common sizes (below 4 KB) and nothing else."""
     end = data.find(b"\r\n") + 2
     return _size_lines.get(data[:end]) == len(data) - end - 2
+
+
+def may_begin_chunk(data: bytes, at: int) -> bool:
+    """Whether what stands at AT is a plain size line, or the end of DATA."""
+    return _size_line(data, at) is not None
 
 
 def dechunk(data: bytes) -> bytes:

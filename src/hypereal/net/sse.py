@@ -1,6 +1,11 @@
 """Server-sent events at the level of bytes: where one ends. What they say is for `wire`."""
 
+from hypereal.net.http1 import LAST_CHUNK, may_begin_chunk
+
 EVENT_BYTES_MAX = 16 * 1024 * 1024
+_WHOLE = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
+CHUNK_ENDS = _WHOLE + tuple(end + LAST_CHUNK for end in _WHOLE)
+"""How a read of whole events in whole chunks ends. The bracket tells the blank line from the size line of a chunk."""
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
@@ -58,3 +63,24 @@ def last_boundary(data: bytes) -> int:
         if at >= 0:
             end = at + len(boundary)
     return end
+
+
+def first_end(framed: bytes, start: int) -> int:
+    """Where the first event of FRAMED, whole events in whole chunks, that ends after START does."""
+    for end in _WHOLE:
+        at = framed.find(end, start)
+        if at >= 0:
+            return at + len(end)
+    return len(framed)
+
+
+def last_end(framed: bytes, stop: int) -> int:
+    """Where a late event of FRAMED, whole events in whole chunks, before STOP ends; 0 where none surely does.
+
+    Blank lines inside a chunk can look like its end; then no size line follows.
+    """
+    for end in _WHOLE:  # the first that is found will do: looking for all reads all of FRAMED
+        at = framed.rfind(end, 0, stop) + len(end)
+        if at >= len(end):
+            return at if may_begin_chunk(framed, at) else 0
+    return 0

@@ -11,8 +11,17 @@ from collections import deque
 from enum import Enum, auto
 from typing import Protocol, cast
 
+from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
-from hypereal.net.http1 import HEAD_BYTES_MAX, LAST_CHUNK, AnswerHead, Malformed, chunk, dechunk, parse_answer
+from hypereal.net.http1 import (
+    HEAD_BYTES_MAX,
+    LAST_CHUNK,
+    AnswerHead,
+    Malformed,
+    chunk,
+    dechunk,
+    parse_answer,
+)
 from hypereal.net.sse import EventAssembler, EventTooLong
 
 COLLECT_BYTES_MAX = 64 * 1024 * 1024
@@ -24,10 +33,6 @@ LAST_BYTES = 2048
 WRITE_AT_ONCE_BYTES = 64 * 1024
 INTERIM_MAX = 100
 """Answers of 1xx in one read."""
-_WHOLE = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
-_WHOLE_AND_LAST = tuple(end + LAST_CHUNK for end in _WHOLE)
-_ENDS = _WHOLE + _WHOLE_AND_LAST
-"""How a read of whole events in whole chunks ends. The bracket tells the blank line from the size line of a chunk."""
 
 
 class UpstreamLost(Exception):
@@ -268,6 +273,7 @@ class Upstream(asyncio.Protocol):
             self._state = _State.BYTES
             self._wake_once()
             if not self._has_answer_body:
+                head.keep_alive = head.keep_alive and not rest
                 self._finish()
             elif rest or not head.length:
                 self._pass(rest)
@@ -297,7 +303,7 @@ class Upstream(asyncio.Protocol):
         """Whole events in whole chunks pass as they came; what a read cut is gathered first."""
         rewriter = self._rewriter
         if (
-            data.endswith(_ENDS)
+            data.endswith(sse.CHUNK_ENDS)
             and self._assembler.is_empty
             and (rewriter is None or not (rewriter.is_active or rewriter.starts_at(data) >= 0))
         ):
@@ -324,7 +330,7 @@ class Upstream(asyncio.Protocol):
         self.tail_bytes += len(framed)
         self.relayed_bytes += len(framed)
         if len(self.first) < FIRST_BYTES:
-            self.first += dechunk(framed[: _first_end(framed)])
+            self.first += dechunk(framed[: sse.first_end(framed, FIRST_BYTES)])
         if self._is_relaying:
             self._relay_on(framed, events)
             while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
@@ -373,7 +379,7 @@ class Upstream(asyncio.Protocol):
         size_bytes = 0
         for framed in reversed(self.tail):
             if len(framed) > 2 * LAST_BYTES:
-                framed = framed[_last_end(framed, len(framed) - LAST_BYTES) :]
+                framed = framed[sse.last_end(framed, len(framed) - LAST_BYTES) :]
             parts.append(framed)
             size_bytes += len(framed)
             if size_bytes >= LAST_BYTES:
@@ -394,7 +400,7 @@ class Upstream(asyncio.Protocol):
         held = b"".join(self.tail)
         at = -1 if rewriter is None else rewriter.starts_at(held)
         if rewriter is not None and at >= 0:
-            start = _last_end(held, at)
+            start = sse.last_end(held, at)
             events = rewriter.feed(dechunk(held[start:]))
             if self.is_done:
                 events += rewriter.end()
@@ -484,21 +490,3 @@ _TAKERS = {
     _State.EVENTS: Upstream._take_events,
     _State.BYTES: Upstream._pass,
 }
-
-
-def _first_end(framed: bytes) -> int:
-    """Where the first FIRST_BYTES of whole events in whole chunks end."""
-    for end in _WHOLE:
-        at = framed.find(end, FIRST_BYTES)
-        if at >= 0:
-            return at + len(end)
-    return len(framed)
-
-
-def _last_end(framed: bytes, stop: int) -> int:
-    """Where a late one of the whole events in whole chunks that lie before STOP ends; 0 where there is none."""
-    for end in _WHOLE:
-        at = framed.rfind(end, 0, stop)
-        if at >= 0:
-            return at + len(end)
-    return 0

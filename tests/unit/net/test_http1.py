@@ -57,6 +57,7 @@ REFUSED_HEADS = {
     b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n": 400,
     b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n": 501,
     b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n": 501,
+    b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\t\r\n": 501,
     b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n": 400,
     b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n": 501,
     b"GET / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n": 501,
@@ -75,7 +76,7 @@ def test_head_is_read():
     head, length = parse_request(
         b"POST /a?b=c%20d&b=e&k HTTP/1.1\r\nhOST: x\r\nContent-Length:  42\t\r\nX-A:\r\nX-B: \t one \xff two \r\n"
         b"x-a: 2\r\n"
-        b"Expect: 100-Continue\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+        b"Expect: 100-Continue \r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
     )
     assert (head.method, head.path, head.query, length) == (b"POST", b"/a", b"b=c%20d&b=e&k", b"42")
     assert head.fields[:4] == [(b"hOST", b"x"), (b"X-A", b""), (b"X-B", b"one \xff two"), (b"x-a", b"2")]

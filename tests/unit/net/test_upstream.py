@@ -7,7 +7,14 @@ from tests.support.clients import splits
 from tests.support.upstreams import HEAD, OUT_HEAD, Line
 
 from hypereal.net import LAST_CHUNK, chunk, dechunk
-from hypereal.net.upstream import COLLECT_BYTES_MAX, FIRST_BYTES, HELD_BYTES_MAX, TAIL_BYTES_MAX, TAIL_READS_MIN
+from hypereal.net.upstream import (
+    COLLECT_BYTES_MAX,
+    FIRST_BYTES,
+    HELD_BYTES_MAX,
+    LAST_BYTES,
+    TAIL_BYTES_MAX,
+    TAIL_READS_MIN,
+)
 
 OK = b"HTTP/1.1 200 OK\r\n"
 SSE = OK + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -91,10 +98,12 @@ def test_answer_without_a_body_is_whole_at_its_head(status):
         b"garbage\r\n\r\n",
         b"HTTP/2 200 OK\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.0 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
         OK + b"Content-Length: 5, 5\r\n\r\n",
         OK + b"Content-Length: +5\r\n\r\n",
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked \r\n\r\n",
         OK + b"Bad field\r\n\r\n",
         OK + b"A: b\r\n c\r\n\r\n",
         OK + b"A: " + b"x" * 70_000 + b"\r\n\r\n",
@@ -474,11 +483,7 @@ class HoldsFinish:
 
     def feed(self, events: bytes) -> bytes:
         self.seen.append(events)
-        at = events.find(b"data: finish")
-        if self.is_active:
-            at = 0
-        if at < 0:
-            return events
+        at = 0 if self.is_active else events.find(b'data: {"finish"')
         self.is_active = True
         self._held += events[at:]
         return events[:at]
@@ -487,31 +492,67 @@ class HoldsFinish:
         return b"[" + self._held + b"]\n\n" if self._held else b""
 
 
-REWRITTEN = b"data: a\n\n" + b"data: finish\n\n" + b"data: usage\n\n"
+ENDING = [b'data: {"a":1}\n\n', b'data: {"finish":1}\n\n', b'data: {"usage":1}\n\n']
+REWRITTEN = ENDING[0] + b"[" + ENDING[1] + ENDING[2] + b"]\n\n"
 
 
-def test_rewriter_sees_only_what_it_wants_and_changes_the_end_in_any_split():
-    answer = SSE + b"".join(map(chunk, (b"data: a\n\n", b"data: finish\n\n", b"data: usage\n\n"))) + LAST_CHUNK
+def rewritten(line: Line) -> bytes:
+    """The payload that reached the client, in whole chunks without a last one."""
+    written = line.out.written.removeprefix(OUT_HEAD)
+    assert LAST_CHUNK not in written
+    return dechunk(written)
+
+
+def test_rewriter_sees_only_what_it_asked_for_and_changes_the_end_in_any_split():
+    answer = SSE + chunked(*ENDING)
     for reads in [(answer,), *splits(answer)]:
         rewriter = HoldsFinish()
         line = Line(relays=True, rewriter=rewriter).answer(*reads)
-        expected = b"data: a\n\n[data: finish\n\ndata: usage\n\n]\n\n"
-        assert dechunk(line.out.written.removeprefix(OUT_HEAD)) == expected
-        assert b"\r\n0\r\n" not in line.out.written
-        assert line.upstream.events() == b"data: a\n\ndata: finish\n\ndata: usage\n\n"
-        assert b"data: a\n\n" not in rewriter.seen
+        assert rewritten(line) == REWRITTEN
+        assert rewriter.seen[0].startswith(ENDING[1]) or len(reads) == 2
+        assert line.upstream.events() == b"".join(ENDING)
 
 
-def test_rewriter_of_a_stream_that_is_already_over_changes_its_end_too():
-    line = Line().answer(SSE + chunked(REWRITTEN))
+@pytest.mark.parametrize("pieces", [ENDING, [b"".join(ENDING)]])
+def test_rewriter_of_a_stream_that_is_already_over_changes_its_end_too(pieces):
+    line = Line().answer(SSE + chunked(*pieces))
     line.upstream.relay(line.out, OUT_HEAD, HoldsFinish())
-    assert dechunk(line.out.written.removeprefix(OUT_HEAD)) == b"data: a\n\n[data: finish\n\ndata: usage\n\n]\n\n"
-    assert line.upstream.events() == REWRITTEN
+    assert rewritten(line) == REWRITTEN
+    assert line.upstream.events() == b"".join(ENDING)
+
+
+def test_rewriter_that_asks_for_nothing_leaves_the_bytes_as_they_came():
+    line = Line(relays=True, rewriter=HoldsFinish()).answer(SSE, chunk(EVENTS[0]) + chunk(EVENTS[1]))
+    assert line.out.writes[-1] == OUT_HEAD + chunk(EVENTS[0]) + chunk(EVENTS[1])
 
 
 def test_rewriter_that_holds_the_unended_last_event_back_writes_no_last_chunk():
-    line = Line(relays=True, rewriter=HoldsFinish()).answer(SSE + chunk(b"data: a\n\n"), chunked(b"data: finish"))
-    assert line.out.written == OUT_HEAD + chunk(b"data: a\n\n") + chunk(b"[data: finish\n\n]\n\n")
+    line = Line(relays=True, rewriter=HoldsFinish()).answer(SSE + chunk(ENDING[0]), chunked(ENDING[1][:-2]))
+    assert line.out.written == OUT_HEAD + chunk(ENDING[0]) + chunk(b"[" + ENDING[1] + b"]\n\n")
+
+
+# -- the last events ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_last_events_begin_with_a_whole_one_and_cost_little_of_a_long_read(newline):
+    events = [(b'data: {"%03d%s"}\n\n' % (n, b"x" * 200)).replace(b"\n", newline) for n in range(100)]
+    one_read = Line(relays=True).answer(SSE, b"".join(map(chunk, events)))
+    many_reads = Line(relays=True).answer(SSE, *map(chunk, events))
+    for line in (one_read, many_reads):
+        last = line.upstream.last_events()
+        assert b"".join(events).endswith(last)
+        assert last.startswith(b"data: ")
+        assert LAST_BYTES <= len(last) < LAST_BYTES * 2
+
+
+def test_last_events_of_a_stream_with_blank_lines_inside_its_chunks():
+    events = (b'data: {"%s"}\n\n\r\n' % (b"x" * 500)) * 20 + b"data: [DONE]\n\n"
+    line = Line(relays=True).answer(SSE, chunk(events))
+    assert events.endswith(line.upstream.last_events())
+    held = Line().answer(SSE, chunk(events + ENDING[1]))
+    held.upstream.relay(held.out, OUT_HEAD, HoldsFinish())
+    assert rewritten(held) == events
 
 
 # -- relayed as bytes --------------------------------------------------------------------------------------------------
@@ -582,3 +623,22 @@ def test_long_request_is_written_with_its_head():
     line = Line()
     line.upstream.send(line.caller, HEAD, b"x" * 100_000)
     assert line.transport.written.endswith(HEAD + b"x" * 100_000)
+
+
+def test_answer_to_a_head_request_has_no_body_whatever_it_says():
+    for answer, outcome in ((counted(b"")[:-23] + b"Content-Length: 500\r\n\r\n", ""), (counted(b"oops"), "close")):
+        line = Line()
+        line.upstream.send(line.caller, HEAD, b"", streams=True, is_head_request=True)
+        line.answer(answer)
+        assert line.upstream.is_done
+        line.upstream.relay_bytes(line.out, OUT_HEAD)
+        assert line.out.written == OUT_HEAD
+        line.upstream.give_back()
+        assert line.transport.ended == outcome
+
+
+def test_silence_that_is_too_long_is_told_as_such():
+    line = Line()
+    line.upstream.lose("silent", is_timeout=True)
+    assert line.caller.failure is not None
+    assert line.caller.failure.is_timeout
