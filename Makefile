@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 SOURCES := src tests benchmarks
 
-.PHONY: help setup run test check golden bench lock dist clean
+.PHONY: help setup run test check golden bench docs lock dist clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ golden: .venv/.test  ## write tests/golden anew from what the code answers; read
 
 bench: .venv/.test  ## CPU per call beside nginx, in one run (needs gcc, nginx and wrk)
 	@exec $(PY) benchmarks/bench.py $(BENCH)
+
+docs: .venv/.run  ## write docs/reference anew from settings, commands, models and providers
+	@$(PY) scripts/reference.py
 
 lock: .venv/.test  ## resolve the dependencies anew into locks/
 	@sh scripts/lock.sh

@@ -38,36 +38,52 @@ class Server(Section):
     """[server]"""
 
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = Field(8787, ge=0, le=65535)
+    """0 takes any that is free."""
     workers: int = Field(1, ge=1, le=64)
+    """Data processes; one a core is plenty."""
     data_dir: Path = Path()
+    """Where everything is kept. Absent: `~/.hypereal`; for root, `/var/lib/hypereal`."""
     public_url: str | None = None
+    """Not used yet."""
     trusted_proxies: tuple[str, ...] = ()
+    """Not used yet."""
     body_bytes_max: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
+    """The largest request body; over it, 413."""
     drain_s: float = Field(30.0, ge=0, le=3600)
+    """How long open answers may go on after SIGTERM."""
     metrics_token: str | None = None
+    """Lets a bearer of it read `/metrics` from another machine."""
     secret: str | None = None
+    """Not used yet."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """From which level on lines are logged, on stderr."""
 
 
 class DatabaseSection(Section):
     """[database]"""
 
     url: str | None = None
+    """`postgresql://…`. Absent: an embedded PostgreSQL in the data folder."""
     connections_max: int = Field(8, ge=2, le=200)
+    """Of each process; a data process opens two more."""
 
 
 class Limits(Section):
     """[limits]"""
 
     requests_per_minute: int = Field(600, ge=1)
+    """Of all keys of one owner together, over all processes."""
     submissions_per_minute: int = Field(60, ge=1)
+    """Not used yet."""
 
 
 class Ledger(Section):
     """[ledger]"""
 
     minimum_balance_credits: int = Field(200, ge=0)
+    """The least balance that a call which costs money needs."""
 
 
 class Settings(Section):

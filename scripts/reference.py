@@ -1,0 +1,250 @@
+"""Writes docs/reference/ from the settings, the command line, the catalog and the providers: `make docs`.
+
+`--check` writes nothing and fails where a page is not what would be written.
+"""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from hypereal import catalog, providers
+from hypereal.cli.app import COMMANDS, load
+from hypereal.kit import money, settings
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+NOTE = "<!-- Written by `make docs`. Change the source, not this page. -->"
+SHORT_FORMS = {key: name for name, key in settings.SHORT_FORMS.items()}
+SHORT_DIALECTS = {
+    "openai_chat": "chat",
+    "openai_responses": "responses",
+    "anthropic_messages": "messages",
+    "gemini": "gemini",
+}
+
+SETTINGS_INTRO = """\
+`hypereal.toml` in the working folder, or the file that `--config` or `HYPEREAL_CONFIG` names. Environment variables
+win over the file, options of the command line over both. An unknown key in the file is an error; an unknown
+`HYPEREAL_` variable only warns. After SIGHUP, `[providers]`, `[models]`, `limits.requests_per_minute` and
+`server.body_bytes_max` are read again; the rest needs a restart."""
+COMMANDS_INTRO = """\
+Every command works while the server runs and while it does not. Errors go to stderr; the exit code is 1 for a failure
+and 2 for a wrong command line."""
+MODELS_INTRO = """\
+The built-in catalog. Prices are in dollars per million tokens; 100 credits are $1. `~` marks a value set by analogy,
+since no text gives it: check it, and set your own. Models of other kinds than chat are listed with their prices, and
+cannot be called in this version.
+
+*Called through* names the formats that the catalog allows. A call also needs a target that has a credential and speaks
+the format; Gemini's format reaches chat targets over a bridge, for text. Else the answer is 400, and names the endpoint
+to use."""
+PROVIDERS_INTRO = """\
+Built in. A provider is used once its variable is set, or once `[providers.NAME]` gives a key. Those that need no key
+are used once `NAME_BASE_URL` or a table names them. `NAME_BASE_URL` moves any of them. `local` answers for a model
+while none of its targets has a credential."""
+
+
+def main() -> int:
+    """The exit code."""
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            sys.stderr.write(f"{path.name} is out of date: run `make docs`\n")
+        return 1 if stale else 0
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for path in stale:
+        path.write_text(pages()[path], "utf-8")
+        sys.stdout.write(f"wrote {path.name}\n")
+    return 0
+
+
+def pages() -> dict[Path, str]:
+    """Every page's file and text."""
+    known = providers.load({}, {}, Path("/run/local.sock"))
+    dialects = {name: frozenset(provider.base_urls) for name, provider in known.items()}
+    models = catalog.load({}, dialects).models.values()
+    return {
+        REFERENCE / "settings.md": _page(_settings()),
+        REFERENCE / "cli.md": _page(_commands()),
+        REFERENCE / "models.md": _page(_models(models)),
+        REFERENCE / "providers.md": _page(_providers(known.values())),
+    }
+
+
+def _page(lines: Iterable[str]) -> str:
+    title, *rest = lines
+    return "\n".join([title, "", NOTE, *rest]) + "\n"
+
+
+def _table(heads: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
+    yield ""
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------
+
+
+def _settings() -> Iterator[str]:
+    yield "# Settings"
+    yield ""
+    yield SETTINGS_INTRO
+    for section, field in settings.Settings.model_fields.items():
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
+            yield ""
+            yield f"## [{section}]"
+            yield from _table(["key", "type", "default", "variable", ""], _keys(section, field.annotation))
+    yield ""
+    yield '## [providers.NAME] and [models."ID"]'
+    yield ""
+    yield "See [add a provider](../how-to/add-a-provider.md) and [add or reprice a model](../how-to/add-a-model.md)."
+
+
+def _keys(section: str, table: type[BaseModel]) -> Iterator[list[str]]:
+    texts = _texts_of(table)
+    for key, field in table.model_fields.items():
+        variable = SHORT_FORMS.get((section, key), f"HYPEREAL_{section.upper()}__{key.upper()}")
+        yield [f"`{key}`", f"`{_type_name(field.annotation)}`", _default(field.default), f"`{variable}`", texts[key]]
+
+
+def _texts_of(table: type[BaseModel]) -> dict[str, str]:
+    """The docstring below each field."""
+    (found,) = ast.parse(inspect.getsource(table)).body
+    assert isinstance(found, ast.ClassDef)
+    texts = {}
+    for field, below in zip(found.body, found.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            texts[ast.unparse(field.target)] = str(below.value.value)
+    return texts
+
+
+def _type_name(annotation: Any) -> str:
+    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+        return {"str": "text", "int": "integer", "float": "number", "Path": "path"}[annotation.__name__]
+    text = str(annotation)
+    if text.startswith("typing.Literal"):
+        return " or ".join(annotation.__args__)
+    return {"str | None": "text", "tuple[str, ...]": "list of text"}[text]
+
+
+def _default(value: object) -> str:
+    return "" if value in (None, (), Path()) else f"`{value}`"
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands"
+    yield ""
+    yield COMMANDS_INTRO
+    for name in COMMANDS:
+        command = load(name)
+        for words, one in _leaves(f"hypereal {name}", command):
+            yield from _command(words, one)
+
+
+def _leaves(words: str, command: Any) -> Iterator[tuple[str, Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield words, command
+    else:
+        for name, one in inner.items():
+            yield f"{words} {name}", one
+
+
+def _command(words: str, command: Any) -> Iterator[str]:
+    arguments = [one.metavar for one in command.params if type(one).__name__ == "TyperArgument"]
+    yield ""
+    yield f"## {' '.join([words, *arguments])}"
+    yield ""
+    yield command.help
+    yield from _table(["option", "", ""], _options(command.params))
+    if command.epilog:
+        yield ""
+        yield f"Example: `{command.epilog.removeprefix('Example: ')}`"
+
+
+def _options(parameters: list[Any]) -> Iterator[list[str]]:
+    for one in parameters:
+        name = one.metavar if type(one).__name__ == "TyperArgument" else one.opts[0]
+        value = "" if getattr(one, "is_flag", False) or name == one.metavar else f" {one.metavar or 'VALUE'}"
+        yield [f"`{name}{value}`", "required" if one.required else "", one.help or ""]
+
+
+# -- models and providers ----------------------------------------------------------------------------------------------
+
+
+def _models(models: Iterable[catalog.Model]) -> Iterator[str]:
+    yield "# Models"
+    yield ""
+    yield MODELS_INTRO
+    found = sorted(models, key=lambda model: model.id.lower())
+    chat = [model for model in found if model.kind is catalog.Kind.CHAT]
+    yield ""
+    yield "## Chat"
+    heads = ["id", "input", "output", "cache read", "context", "output at most", "called through", "first target"]
+    yield from _table(heads, map(_chat_row, chat))
+    yield ""
+    yield "## Other kinds"
+    other = [model for model in found if model.kind is not catalog.Kind.CHAT]
+    yield from _table(["id", "kind", "price in credits"], map(_media_row, other))
+
+
+def _chat_row(model: catalog.Model) -> list[str]:
+    price = model.price
+    prices = ["none"] * 3
+    if price is not None:
+        prices = [
+            f"{'~' if {'price', f'price.{name}'} & model.assumed else ''}{_dollars(getattr(price, name))}"
+            for name in ("input", "output", "cache_read")
+        ]
+    limits = [
+        f"{'~' if name in model.assumed else ''}{getattr(model, name):,}"
+        for name in ("context_tokens_max", "output_tokens_max")
+    ]
+    through = ", ".join(short for name, short in SHORT_DIALECTS.items() if name in model.endpoints)
+    first = model.targets[0]
+    return [f"`{model.id}`", *prices, *limits, through, f"`{first.provider}:{first.model}`"]
+
+
+def _dollars(micro: int) -> str:
+    return f"${(Decimal(micro) / money.MICRO_PER_DOLLAR).normalize():f}"
+
+
+def _media_row(model: catalog.Model) -> list[str]:
+    price = model.media_price
+    if price is None:
+        return [f"`{model.id}`", model.kind, "none" if model.price is None else "by tokens"]
+    mark = "~" if "media_price" in model.assumed else ""
+    tiers = " / ".join(
+        f"{money.credits(amount)}{'' if tier == 'any' else f' ({tier})'}" for tier, amount in price.tiers.items()
+    )
+    return [f"`{model.id}`", model.kind, f"{mark}{tiers} per {price.per}"]
+
+
+def _providers(known: Iterable[providers.Provider]) -> Iterator[str]:
+    yield "# Providers"
+    yield ""
+    yield PROVIDERS_INTRO
+    yield from _table(["name", "key from", "speaks", "address"], map(_provider_row, known))
+
+
+def _provider_row(provider: providers.Provider) -> list[str]:
+    speaks = ", ".join(short for name, short in SHORT_DIALECTS.items() if name in provider.base_urls)
+    if provider.name == providers.LOCAL:
+        return [f"`{provider.name}`", "", speaks, "the small model on this machine"]
+    variable = "GEMINI_API_KEY" if provider.name == "google" else f"{provider.name.upper()}_API_KEY"
+    key = f"`{variable}`" if provider.needs_key else "no key needed"
+    return [f"`{provider.name}`", key, speaks, f"`{next(iter(provider.base_urls.values()))}`"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
