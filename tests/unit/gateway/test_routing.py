@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from hypereal import catalog, providers
-from hypereal.gateway.facts import Action
 from hypereal.gateway.routing import FAILURES_MAX, OPEN_S, Pools, Routing
 from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
@@ -80,15 +79,3 @@ def test_a_success_forgets_failures():
         way.target.failed()
         way.target.succeeded()
     assert way.target.is_available
-
-
-def test_the_head_of_a_request_is_made_once_and_holds_the_key():
-    models, routes = routing(GEMINI_API_KEY="secret-1")
-    (way, *_) = routes.ways(models.models["gemini-2.5-flash-official"], Dialect.GEMINI)
-    _, plain = way.line(Action.GENERATE, stream=False)
-    _, stream = way.line(Action.GENERATE, stream=True)
-    assert b":generateContent HTTP/1.1\r\n" in plain
-    assert b":streamGenerateContent?alt=sse HTTP/1.1\r\n" in stream
-    assert b"\r\nx-goog-api-key: secret-1\r\n" in plain
-    assert plain.endswith(b"\r\ncontent-length: ")
-    assert way.line(Action.GENERATE, stream=False)[1] is plain
