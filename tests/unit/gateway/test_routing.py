@@ -79,3 +79,15 @@ def test_a_success_forgets_failures():
         way.target.failed()
         way.target.succeeded()
     assert way.target.is_available
+
+
+def test_the_head_of_a_request_is_made_once_and_holds_the_key():
+    models, routes = routing(GEMINI_API_KEY="secret-1")
+    (way, *_) = routes.ways(models.models["gemini-2.5-flash-official"], Dialect.GEMINI)
+    _, plain = way.line(stream=False, counts_tokens=False)
+    _, stream = way.line(stream=True, counts_tokens=False)
+    assert b":generateContent HTTP/1.1\r\n" in plain
+    assert b":streamGenerateContent?alt=sse HTTP/1.1\r\n" in stream
+    assert b"\r\nx-goog-api-key: secret-1\r\n" in plain
+    assert plain.endswith(b"\r\ncontent-length: ")
+    assert way.line(stream=False, counts_tokens=False)[1] is plain
