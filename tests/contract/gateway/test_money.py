@@ -97,7 +97,7 @@ def test_reasoning_stands_in_the_row(server: Server, upstream: Upstream, caller:
 
 def test_headers_of_a_billed_reply(server: Server, upstream: Upstream, caller: Caller):
     answer = server.call(CHAT, body_for(CHAT, "gpt-5"), caller.secret)
-    assert answer.get("x-hypereal-cost-credits") == "0.112"
+    assert float(answer.get("x-hypereal-cost-credits")) == 0.112
     assert answer.get("x-hypereal-model") == "gpt-5"
     assert answer.get("x-hypereal-provider") == "openai"
     assert answer.get("x-hypereal-request-id") == answer.request_id
