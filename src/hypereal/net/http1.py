@@ -229,7 +229,7 @@ def parse_answer(head: bytes) -> AnswerHead:
         raise Malformed(502, "bad header field")
     answer = AnswerHead(int(line.group(2)), head, keep_alive=line.group(1) == b"1")
     for name, raw in _answer_fields(head):
-        _answer_field(answer, name.lower(), raw)
+        _ANSWER_FIELDS[name.lower()](answer, raw)
     if answer.is_chunked and answer.length >= 0:
         answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
@@ -240,25 +240,39 @@ def parse_answer(head: bytes) -> AnswerHead:
     return answer
 
 
-def _answer_field(answer: AnswerHead, name: bytes, raw: bytes) -> None:
-    """RAW may end in space; a transfer coding must not."""
+def _take_length(answer: AnswerHead, raw: bytes) -> None:
     value = raw.rstrip(b" \t")
-    match name:
-        case b"content-length":
-            if is_length(value) is None or answer.length not in (-1, int(value)):
-                raise Malformed(502, "bad content-length")
-            answer.length = int(value)
-        case b"content-type":
-            answer.content_type = value
-        case b"transfer-encoding":
-            if raw.lower() != b"chunked" or answer.is_chunked:
-                raise Malformed(502, "bad transfer-encoding")
-            answer.is_chunked = True
-        case b"content-encoding":
-            answer.content_encoding = value.lower()
-        case _:
-            if b"close" in value.lower():
-                answer.keep_alive = False
+    if is_length(value) is None or answer.length not in (-1, int(value)):
+        raise Malformed(502, "bad content-length")
+    answer.length = int(value)
+
+
+def _take_type(answer: AnswerHead, raw: bytes) -> None:
+    answer.content_type = raw.rstrip(b" \t")
+
+
+def _take_transfer_encoding(answer: AnswerHead, raw: bytes) -> None:
+    if raw.lower() != b"chunked" or answer.is_chunked:
+        raise Malformed(502, "bad transfer-encoding")
+    answer.is_chunked = True
+
+
+def _take_content_encoding(answer: AnswerHead, raw: bytes) -> None:
+    answer.content_encoding = raw.rstrip(b" \t").lower()
+
+
+def _take_connection(answer: AnswerHead, raw: bytes) -> None:
+    if b"close" in raw.lower():
+        answer.keep_alive = False
+
+
+_ANSWER_FIELDS = {
+    b"content-length": _take_length,
+    b"content-type": _take_type,
+    b"transfer-encoding": _take_transfer_encoding,
+    b"content-encoding": _take_content_encoding,
+    b"connection": _take_connection,
+}
 
 
 class ChunkWalker:

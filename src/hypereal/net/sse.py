@@ -75,9 +75,12 @@ def first_end(framed: bytes, start: int) -> int:
 
 
 def last_end(framed: bytes, stop: int) -> int:
-    """Where the last event of FRAMED, whole events in whole chunks, before STOP ends; 0 where none surely does.
+    """Where a late event of FRAMED, whole events in whole chunks, before STOP ends; 0 where none surely does.
 
     Blank lines inside a chunk can look like its end; then no size line follows.
     """
-    end = max((at + len(end) for end in _WHOLE if (at := framed.rfind(end, 0, stop)) >= 0), default=0)
-    return end if may_begin_chunk(framed, end) else 0
+    for end in _WHOLE:
+        at = framed.rfind(end, 0, stop)
+        if at >= 0 and may_begin_chunk(framed, at + len(end)):
+            return at + len(end)
+    return 0

@@ -458,7 +458,8 @@ class Upstream(asyncio.Protocol):
             self.transport.close()
         else:
             self.resume()
-            self._reset()
+            self._parts = []  # the rest is forgotten by the next `send`
+            self.tail = deque()
             self._is_reused = True
             self._owner.put(self)
 
