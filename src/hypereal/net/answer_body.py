@@ -10,6 +10,10 @@ _PLAIN = (b"", b"identity")
 _GZIP = (b"gzip", b"x-gzip", b"deflate")
 
 
+NO_CHUNKS = ChunkWalker()
+"""Never walked."""
+
+
 class AnswerBody:
     """Follows one body read by read. Bytes after its end spoil the connection: `head.keep_alive` is then False."""
 
@@ -18,7 +22,7 @@ class AnswerBody:
     def __init__(self, head: AnswerHead) -> None:
         self._head = head
         self._left = head.length
-        self._walker = ChunkWalker()
+        self._walker = ChunkWalker() if head.is_chunked else NO_CHUNKS
         self._decoder: zlib._Decompress | None = None
         if head.content_encoding in _GZIP:
             self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)

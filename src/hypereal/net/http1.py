@@ -252,6 +252,7 @@ def _take_type(answer: AnswerHead, raw: bytes) -> None:
 
 
 def _take_transfer_encoding(answer: AnswerHead, raw: bytes) -> None:
+    """With space after it, it is refused: some read it as chunked, some do not."""
     if raw.lower() != b"chunked" or answer.is_chunked:
         raise Malformed(502, "bad transfer-encoding")
     answer.is_chunked = True

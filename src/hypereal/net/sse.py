@@ -79,8 +79,8 @@ def last_end(framed: bytes, stop: int) -> int:
 
     Blank lines inside a chunk can look like its end; then no size line follows.
     """
-    for end in _WHOLE:
-        at = framed.rfind(end, 0, stop)
-        if at >= 0 and may_begin_chunk(framed, at + len(end)):
-            return at + len(end)
+    for end in _WHOLE:  # the first that is found will do: looking for all reads all of FRAMED
+        at = framed.rfind(end, 0, stop) + len(end)
+        if at >= len(end):
+            return at if may_begin_chunk(framed, at) else 0
     return 0

@@ -96,6 +96,8 @@ class Owner(Protocol):
 
 
 class _State(Enum):
+    __hash__ = object.__hash__  # Enum's own is Python code, and every read looks up by state
+
     IDLE = auto()
     HEAD = auto()
     COLLECT = auto()
@@ -186,17 +188,7 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.silent_s = 0
         try:
-            match self._state:
-                case _State.EVENTS:
-                    self._take_events(data)
-                case _State.HEAD:
-                    self._take_head(data)
-                case _State.COLLECT:
-                    self._collect(data)
-                case _State.BYTES:
-                    self._pass(data)
-                case _State.IDLE:
-                    self.transport.abort()  # bytes nobody asked for: what follows could be taken for another's answer
+            _TAKERS[self._state](self, data)
         except Malformed as error:
             self.lose(error.why)
         except EventTooLong:
@@ -227,6 +219,10 @@ class Upstream(asyncio.Protocol):
                 self._fail(UpstreamLost(error.why))
         else:
             self._fail(UpstreamLost("the upstream closed the connection", is_stale=self._is_reused))
+
+    def _take_unasked(self, _: bytes) -> None:
+        """Bytes nobody asked for: what follows could be taken for another call's answer."""
+        self.transport.abort()
 
     # -- the request -----------------------------------------------------------------------------------------------
 
@@ -485,3 +481,12 @@ class Upstream(asyncio.Protocol):
         call, self._call = self._call, None
         if call is not None:
             call.fail(why)
+
+
+_TAKERS = {
+    _State.IDLE: Upstream._take_unasked,
+    _State.HEAD: Upstream._take_head,
+    _State.COLLECT: Upstream._collect,
+    _State.EVENTS: Upstream._take_events,
+    _State.BYTES: Upstream._pass,
+}
