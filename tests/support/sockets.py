@@ -35,7 +35,7 @@ class Asked:
 async def until(is_so: Callable[[], bool]) -> None:
     """Let the loop turn until IS_SO; what it tells has no event of its own."""
     async with asyncio.timeout(10):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
