@@ -33,10 +33,6 @@ class AnswerBody:
         """Whether only the end of the connection ends it."""
         return self._head.length < 0 and not self._head.is_chunked
 
-    def is_whole(self, data: bytes) -> bool:
-        """Whether DATA, the first read, is all of a body that needs no decoding."""
-        return len(data) == self._head.length and self._head.content_encoding in _PLAIN
-
     def pass_chunks(self, data: bytes) -> int:
         """Walk DATA where it is whole chunks of plain text: how many of its bytes come before the last chunk.
 

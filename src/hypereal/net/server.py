@@ -164,7 +164,8 @@ class Connection(asyncio.Protocol):
         elif self.call is not None or self.is_out_paused:
             # a client that does not read its answers gets no further ones
             self._buffer += data
-            self._bound_buffer()
+            if len(self._buffer) > PIPELINED_BYTES_MAX:
+                self.pause_body()
         else:
             if self._buffer:
                 data = self._buffer + data
@@ -195,9 +196,6 @@ class Connection(asyncio.Protocol):
         self._buffer = data[end + 4 :]
         self.is_body_over = not self.length and not head.is_chunked
         self.app.begin(self, head)
-        self._bound_buffer()
-
-    def _bound_buffer(self) -> None:
         if len(self._buffer) > PIPELINED_BYTES_MAX:
             self.pause_body()
 
@@ -388,9 +386,9 @@ class Connection(asyncio.Protocol):
         self.call = None
         self.body = b""
         self.since_s = 0
-        self._is_waiting = False
-        self._release_body()
-        if self.is_closed or self.transport.is_closing():
+        if self._held_bytes:
+            self._release_body()
+        if self.is_closed:
             return
         if not keep:
             self.linger()
@@ -412,6 +410,7 @@ class Connection(asyncio.Protocol):
 
     def linger(self) -> None:
         """Send FIN, then read to the client's EOF or for LINGER_S: closing at once could take the answer back (RST)."""
+        self._is_waiting = False
         if self._is_lingering or self.is_closed or self.transport.is_closing():
             return
         self._is_lingering = True
@@ -426,7 +425,7 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
 
     def _next(self) -> None:
-        if self.call is None and not self.is_closed and self._buffer:
+        if self.call is None and self._buffer and not self.transport.is_closing():
             self.data_received(b"")
 
     def sweep(self) -> None:

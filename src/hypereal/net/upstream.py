@@ -268,7 +268,11 @@ class Upstream(asyncio.Protocol):
 
     def _begin_answer(self, head: AnswerHead, rest: bytes) -> None:
         self.head = head
-        body = self._body = AnswerBody(head)
+        if len(rest) == head.length and not (self._streams or head.content_encoding or head.is_sse):
+            self._parts.append(rest)
+            self._finish()
+            return
+        self._body = AnswerBody(head)
         if self._streams:
             self._state = _State.BYTES
             self._wake_once()
@@ -283,9 +287,6 @@ class Upstream(asyncio.Protocol):
             self._assembler.flush()
             if rest or not head.length:
                 self._take_events(rest)
-        elif body.is_whole(rest):
-            self._parts.append(rest)
-            self._finish()
         else:
             self._state = _State.COLLECT
             self._collect(rest)

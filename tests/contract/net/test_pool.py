@@ -136,6 +136,8 @@ async def test_unix_socket_is_an_address(tmp_path: Path):
         asked.upstream.give_back()
         assert pool.take() is asked.upstream
         asked.upstream.give_back()
+        pool.close()
+        await gone(asked)
 
 
 async def test_thousand_calls_one_after_another_share_a_connection():
