@@ -38,7 +38,8 @@ class AnswerRefused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.may_mend = status >= 500 or status in (408, 409, 429)
+        """Whether the same target may answer the same request a moment later."""
 
 
 async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts_tokens: bool = False) -> Way:
@@ -70,6 +71,8 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
                 log.get("gateway").info(
                     "target failed", target=way.target.name, request_id=call.request_id, why=str(error)
                 )
+                if isinstance(error, AnswerRefused) and not error.may_mend:
+                    break
     raise _final(last, len(ways))
 
 

@@ -51,6 +51,7 @@ class Bill:
     _price: Price | None = None
     _output_tokens_held = 0
     _searches_held = 0
+    _answer_id: str | None = None
 
     def __init__(self, call: Call, plane: "Plane") -> None:
         self._call = call
@@ -144,12 +145,22 @@ class Bill:
         self.status = status
         if usage is None or usage.is_estimated:
             usage = self._estimate(usage)
+        self._keep_answer()
         settlement = self._plane.ledger.settle(hold, price_of(self._price, usage), usage, self._row())
         self.settlement = settlement
         self.is_logged = True
         if self._meter is not None:
             self._meter.spend(usage, settlement.charged, settlement.written_off)
         return settlement
+
+    def _keep_answer(self) -> None:
+        """The answer is the payer's alone to continue, where its format lets one continue it."""
+        upstream, way = self._call.upstream, self.way
+        assert upstream is not None and way is not None
+        answer_id = way.wire.answer_id(upstream.first if upstream.is_stream else upstream.whole())
+        if answer_id is not None:
+            self._answer_id = answer_id
+            self._plane.continuations.keep(self.payer.owner_id, answer_id, way.target.name)
 
     def close(self) -> None:
         """The call is over, however it ended. Where nothing of an upstream's answer went out, it costs nothing."""
@@ -234,4 +245,5 @@ class Bill:
             first_byte_ms=None if first_byte_s is None else int(first_byte_s * 1000),
             duration_ms=int(duration_s * 1000),
             client=call.facts.client,
+            upstream_id=self._answer_id,
         )

@@ -33,7 +33,6 @@ QUERY_FIELDS_MAX = 20
 
 async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
     """The steps of the routes that cost nothing."""
-    bill.quota = plane.admit(bill.payer) or await call.aside(plane.fetch_quota(bill.payer))
     route = call.facts.route
     assert route is not None
     if route.action is Action.COUNT_TOKENS:

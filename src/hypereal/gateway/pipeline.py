@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
 from hypereal.gateway.call import Call, ClientGone
+from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
 from hypereal.gateway.replies import heartbeats, relay, reply_whole
 from hypereal.gateway.requests import permit, read_request
@@ -26,6 +27,9 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
         bill.principal = plane.keys.get(call.facts.key_hash)
         if bill.principal is None:
             bill.principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
+        bill.quota = plane.admit(bill.payer)
+        if bill.quota is None:
+            bill.quota = await call.aside(plane.fetch_quota(bill.payer))  # 429
         await steps(call, bill, plane)
     except (HyperealError, Malformed, UpstreamLost) as error:
         refuse(call, bill, error)
@@ -46,8 +50,9 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     request = bill.request = read_request(call)  # 400, 413
     model = bill.model = plane.catalog.require(request.model, request.dialect)  # 400 with available_models
     permit(bill.payer, model)  # 403
-    bill.quota = plane.admit(bill.payer) or await call.aside(plane.fetch_quota(bill.payer))  # 429
     ways = plane.routing.ways(model, request.dialect)  # 400 that names another endpoint
+    if CONTINUES in request.fields:
+        ways = await call.aside(plane.continuations.ways(bill.payer.owner_id, request, ways))  # 400
     if not bill.hold(request, model):
         await bill.wait_for_hold()  # 402
     call.on_silence = heartbeats(call, bill)

@@ -8,6 +8,7 @@ from hypereal.catalog import Catalog
 from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
 from hypereal.gateway.call import Call
 from hypereal.gateway.cold import relay_cold
+from hypereal.gateway.continuations import Continuations
 from hypereal.gateway.facts import Action, Facts, read_facts
 from hypereal.gateway.free_calls import answer_free
 from hypereal.gateway.metrics import Meters, Snapshot
@@ -15,12 +16,13 @@ from hypereal.gateway.pipeline import conduct, generate
 from hypereal.gateway.refusals import as_error
 from hypereal.gateway.routing import Pools, Routing
 from hypereal.kit import clock
+from hypereal.kit.db import Database
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.ids import new_request_id
 from hypereal.kit.settings import Settings
 from hypereal.ledger import Ledger
 from hypereal.limits import Quota, RateLimiter
-from hypereal.net import REASONS, Connection, Malformed, Pool, RequestHead, budget
+from hypereal.net import REASONS, Connection, Malformed, Pool, RequestHead, budget, client_context
 from hypereal.wire import DIALECTS
 
 
@@ -32,11 +34,14 @@ class Plane:
     requests_per_minute: int
     body_bytes_max: int
 
-    def __init__(self, keys: KeyCache, limiter: RateLimiter, ledger: Ledger, pools: Pools, control: Pool) -> None:
+    def __init__(
+        self, database: Database, keys: KeyCache, ledger: Ledger, *, limiter: RateLimiter, control: Pool
+    ) -> None:
+        self.continuations = Continuations(database)
         self.keys = keys
         self.limiter = limiter
         self.ledger = ledger
-        self.pools = pools
+        self.pools = Pools(client_context())
         self.control = control
         self.meters = Meters()
         self.connections: set[Connection] = set()

@@ -19,6 +19,8 @@ from hypereal.wire import DIALECTS, Request
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
 
+ALWAYS_STREAM = b"x-hypereal-always-stream"
+"""Contract 2.3: a caller who asked for no stream wants the upstream's all the same."""
 LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -134,7 +136,8 @@ def _require_object(body: bytes) -> None:
 
 def _is_relayed(call: Call, request: Request) -> bool:
     """Whether the caller gets events as they come."""
-    return request.stream and not call.head.is_1_0 and not _wants_array(call)
+    asks = request.stream or call.head.get(ALWAYS_STREAM) == b"true"
+    return asks and not call.head.is_1_0 and not _wants_array(call)
 
 
 def _wants_array(call: Call) -> bool:

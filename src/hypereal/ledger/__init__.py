@@ -6,7 +6,17 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
 from hypereal.ledger.ledger import Ledger
 from hypereal.ledger.rows import UsageRow
-from hypereal.ledger.wallets import Balance, Credit, Difference, EntryKind, add_credits, audit, balance, close_dead
+from hypereal.ledger.wallets import (
+    Balance,
+    Credit,
+    Difference,
+    EntryKind,
+    add_credits,
+    audit,
+    balance,
+    close_dead,
+    find_answer,
+)
 
 __all__ = [
     "AlreadySettled",
@@ -24,4 +34,5 @@ __all__ = [
     "audit",
     "balance",
     "close_dead",
+    "find_answer",
 ]

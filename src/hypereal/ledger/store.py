@@ -136,3 +136,16 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
         """,
         rows_max,
     )
+
+
+async def find_answer(connection: Connection, owner_id: AccountId, upstream_id: str) -> str | None:
+    """'provider:model' of the target that gave the owner's answer UPSTREAM_ID."""
+    found: str | None = await connection.fetchval(
+        """
+        SELECT provider || ':' || target FROM usage WHERE upstream_id = $2 AND owner_id = $1
+        ORDER BY started_at DESC LIMIT 1
+        """,
+        owner_id,
+        upstream_id,
+    )
+    return found

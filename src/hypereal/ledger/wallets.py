@@ -81,6 +81,12 @@ async def balance(database: Database, owner_id: AccountId) -> Balance:
     return Balance(ledger=Micro(row["ledger"]), free=Micro(row["free"]))
 
 
+async def find_answer(database: Database, owner_id: AccountId, upstream_id: str) -> str | None:
+    """'provider:model' of the target that gave the owner's answer UPSTREAM_ID; None where the owner has none such."""
+    async with database.connection() as connection:
+        return await store.find_answer(connection, owner_id, upstream_id)
+
+
 async def audit(database: Database) -> list[Difference]:
     """The invariants of docs/money.md as far as rows can show them: empty where all sums agree, else at most 1,000."""
     async with database.connection() as connection:

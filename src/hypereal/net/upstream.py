@@ -341,7 +341,8 @@ class Upstream(asyncio.Protocol):
             raise Malformed(502, "the answer is too large")
         if self.tail_bytes > HELD_BYTES_MAX and not self._is_gathering:
             self.pause()
-        self._wake_once()
+        if self._was_woken or b"data:" in framed:  # a comment is no answer yet: the call may still go elsewhere
+            self._wake_once()
 
     def _relay_on(self, framed: bytes, events: bytes | None) -> None:
         assert self._out is not None

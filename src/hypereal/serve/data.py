@@ -16,13 +16,13 @@ import uvloop
 
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache
-from hypereal.gateway import Plane, Pools, Routing
+from hypereal.gateway import Plane, Routing
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
 from hypereal.ledger import Ledger
 from hypereal.limits import RateLimiter
-from hypereal.net import Address, Connection, Pool, client_context
+from hypereal.net import Address, Connection, Pool
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
 
 SWEEP_S = 1.0
@@ -56,7 +56,7 @@ class DataProcess:
         control = Pool(Address(path=self._spec.control_socket))
         keys = KeyCache(self._database, self._feed)
         limiter = RateLimiter(self._database, processes=self._settings.server.workers)
-        plane = self._plane = Plane(keys, limiter, ledger, Pools(client_context()), control)
+        plane = self._plane = Plane(self._database, keys, ledger, limiter=limiter, control=control)
         self._configure()
         self._feed.start()
         listener = socket.socket(fileno=self._spec.listen_fd)

@@ -8,7 +8,10 @@ from hypereal.wire.request import Request
 
 
 class Counting:
-    """The part of a dialect that counts. A dialect inherits it and says where its text and images stand."""
+    """The part of a dialect that counts. A dialect inherits it and says where its text and images stand.
+
+    And what most dialects do not have.
+    """
 
     conversation: str
     """The member of a request that holds its messages."""
@@ -29,6 +32,9 @@ class Counting:
 
     def estimate_output(self, body: bytes) -> int:
         return text.tokens_for(text.text_bytes(body, self.answer_text))
+
+    def answer_id(self, said: bytes) -> str | None:
+        return None
 
     def output_text_bytes(self, stream: bytes) -> tuple[int, int]:
         return text.stream_text_bytes(stream, self.event_text)

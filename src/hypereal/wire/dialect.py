@@ -43,6 +43,12 @@ class WireDialect(Protocol):
         is only a least, and the caller's own count of output counts.
         """
 
+    def answer_id(self, said: bytes) -> str | None:
+        """The id in SAID, a plain answer or the first events of a stream, by which a later request may continue it.
+
+        None where the format has no such thing: only Responses has.
+        """
+
     def is_complete(self, tail: bytes) -> bool:
         """Whether the stream that ends with TAIL came to its own end, and was not cut."""
 

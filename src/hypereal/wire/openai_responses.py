@@ -22,6 +22,7 @@ class _Item(msgspec.Struct, gc=False):
 
 
 class _Response(msgspec.Struct, gc=False):
+    id: str | None = None
     usage: ResponsesUsage | None = None
     output: list[_Item] | None = None
 
@@ -83,6 +84,15 @@ class OpenAIResponses(Counting):
                     event.response.output = _items_done(first + tail)
                 return _usage_of(event.response, profile)
         return None
+
+    def answer_id(self, said: bytes) -> str | None:
+        try:
+            if said.lstrip()[:1] == b"{":
+                return _response.decode(said).id
+            found = (_event.decode(payload).response for payload in events.payloads(said))
+            return next((response.id for response in found if response is not None), None)
+        except members.UNREADABLE:
+            return None
 
     def is_complete(self, tail: bytes) -> bool:
         found = (_event_of(payload) for payload in events.payloads_with(b'"response.', tail))

@@ -163,6 +163,7 @@ LEDGER = [
     )
     """,
     "CREATE INDEX usage_owner ON usage (owner_id, started_at)",
+    "CREATE INDEX usage_upstream ON usage (upstream_id) WHERE upstream_id IS NOT NULL",
 ]
 
 # SETTLE and GRANT of money.md in one statement: batch NUMBER of a process is applied at most once (a repeat only
