@@ -455,7 +455,6 @@ class Upstream(asyncio.Protocol):
         elif self.head is None or not self.head.keep_alive:
             self.transport.close()
         else:
-            self.resume()
             self._parts = []  # the rest is forgotten by the next `send`
             self.tail = deque()
             self._is_reused = True

@@ -343,6 +343,20 @@ def test_last_event_without_its_blank_line_is_given_one():
     assert Line(relays=True).answer(SSE + chunked(b"data: 1\n\ndata: 2\n")).relayed == b"data: 1\n\ndata: 2\n\n\n"
 
 
+def test_stream_that_is_only_an_unended_event_wakes_its_call_once():
+    line = Line().answer(SSE + chunked(b"data: 1"))
+    assert line.caller.wakes == 1
+    assert line.upstream.events() == b"data: 1\n\n"
+
+
+def test_second_stream_in_the_same_read_is_nobodys():
+    whole = chunked(*EVENTS)
+    line = Line(relays=True).answer(SSE, whole + whole)
+    assert line.relayed == b"".join(EVENTS)
+    line.upstream.give_back()
+    assert line.transport.ended == "close"
+
+
 def test_cut_stream_is_lost_after_what_came_was_relayed():
     line = Line(relays=True).answer(SSE + chunk(EVENTS[0]), chunk(EVENTS[1])[:9])
     line.transport.lose()
