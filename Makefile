@@ -1,7 +1,7 @@
 # Hypereal. `make run` starts it, `make test` tests it, `make help` lists the rest.
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks scripts
 
 .PHONY: help setup run test check golden bench docs lock dist clean
 

@@ -45,7 +45,9 @@ async def relay_cold(call: Call, plane: "Plane") -> None:
             upstream = await call.aside(plane.control.connect())
         call.upstream = upstream
         call.silence_s_max = SILENCE_S_MAX
-        upstream.send(call, _head(call), b"", streams=True, is_head_request=call.head.method == b"HEAD")
+        upstream.send(
+            call, _head(call, plane.trusted_proxies), b"", streams=True, is_head_request=call.head.method == b"HEAD"
+        )
         upstream.source = call.connection
         call.connection.stream_body(_sink(call, upstream))
         await call.wait()
@@ -66,19 +68,27 @@ async def relay_cold(call: Call, plane: "Plane") -> None:
         call.finish()
 
 
-def _head(call: Call) -> bytes:
+def _head(call: Call, trusted_proxies: frozenset[str]) -> bytes:
     head = call.head
     target = head.path + b"?" + head.query if head.query else head.path
     lines = [b"%s %s HTTP/1.1" % (head.method, target)]
     lines += [b"%s: %s" % field for field in head.fields if field[0].lower() not in HOP_BY_HOP]
     peer = call.connection.transport.get_extra_info("peername")
-    lines.append(b"x-forwarded-for: %s" % (peer[0].encode() if peer else b"unknown"))
+    client = client_address(peer[0] if peer else "", head.get(b"x-forwarded-for"), trusted_proxies)
+    lines.append(b"x-forwarded-for: " + client)
     lines.append(b"x-request-id: %s" % call.request_id.encode())
     if head.is_chunked:
         lines.append(b"transfer-encoding: chunked")
     elif call.connection.length or head.method in (b"POST", b"PUT", b"PATCH"):
         lines.append(b"content-length: %d" % call.connection.length)
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def client_address(peer: str, forwarded: bytes, trusted_proxies: frozenset[str]) -> bytes:
+    """Who asks: PEER, or whom a trusted proxy names last. `unknown` where a proxy that nobody trusts stands between."""
+    if not forwarded and peer:
+        return peer.encode()
+    return forwarded.rpartition(b",")[2].strip() if peer in trusted_proxies else b"unknown"
 
 
 def _sink(call: Call, upstream: Upstream) -> Callable[[bytes], None]:

@@ -33,6 +33,7 @@ class Plane:
     routing: Routing
     requests_per_minute: int
     body_bytes_max: int
+    trusted_proxies: frozenset[str]
 
     def __init__(
         self, database: Database, keys: KeyCache, ledger: Ledger, *, limiter: RateLimiter, control: Pool
@@ -52,6 +53,7 @@ class Plane:
         """Take what an operator can change; calls in progress keep what they began with."""
         self.requests_per_minute = settings.limits.requests_per_minute
         self.body_bytes_max = settings.server.body_bytes_max
+        self.trusted_proxies = frozenset(settings.server.trusted_proxies)
         self.catalog = catalog
         self.routing = routing
 

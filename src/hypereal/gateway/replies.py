@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hypereal.gateway import answers
-from hypereal.gateway.call import Call
+from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.rewriters import rewriter_for
 from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
@@ -54,12 +54,17 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     if connection.is_out_paused:
         upstream.pause()
     if not upstream.is_done:
-        await call.wait()
+        try:
+            await call.wait()
+        except ClientGone:  # some clients leave as soon as they have read the last event
+            if not way.wire.is_complete(upstream.last_events()):
+                raise
     call.on_silence = call.on_sweep = None
     tail = upstream.last_events()
     _require_end(way, tail)
     bill.settle(way.wire.usage_of_stream(upstream.first, tail, way.profile), status=200)
-    connection.transport.write(LAST_CHUNK)
+    if not connection.is_closed:
+        connection.transport.write(LAST_CHUNK)
 
 
 async def _gather(call: Call, bill: "Bill", way: Way) -> None:

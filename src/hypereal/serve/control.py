@@ -4,6 +4,7 @@ The data processes relay to it, so who asks is told by them alone (`x-forwarded-
 """
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,7 +89,9 @@ async def serve(spec: ProcessSpec, read: settings.Settings) -> None:
     def stop() -> None:
         server.should_exit = True
 
-    on_supervisor_gone(asyncio.get_running_loop(), stop)
+    loop = asyncio.get_running_loop()
+    on_supervisor_gone(loop, stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # it serves by nothing that a reload changes
     await server.serve(sockets=[socket.socket(fileno=spec.listen_fd)])
 
 
