@@ -48,7 +48,7 @@ class Server(Section):
     public_url: str | None = None
     """Not used yet."""
     trusted_proxies: tuple[str, ...] = ()
-    """Not used yet."""
+    """Addresses of proxies whose `X-Forwarded-For` is believed."""
     body_bytes_max: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
     """The largest request body; over it, 413."""
     drain_s: float = Field(30.0, ge=0, le=3600)

@@ -58,8 +58,7 @@ def test_a_bad_upstream_key_is_not_tried_twice(server: Server, upstream: Upstrea
     refusal = scripts.plain({"error": {"message": "bad key"}}, 401)
     upstream.answer("up-first", refusal, refusal)
     assert server.call(PATH, {"model": "one-target", "input": "x"}, caller.secret).status == 502
-    with pytest.raises((IndexError, TimeoutError)):
-        upstream.request(1, timeout_s=0.01)
+    assert len(upstream.requests) == 1
 
 
 def test_a_comment_before_the_first_event_is_no_answer_yet(server: Server, upstream: Upstream, caller: Caller):
