@@ -217,33 +217,52 @@ class Bill:
 
     def _row(self) -> UsageRow:
         """The call's row of the usage log; counts it in the metrics too, once."""
-        call, request, way, payer = self._call, self.request, self.way, self.payer
-        route = call.facts.route
-        assert route is not None
-        began_s = call.began_s
+        call, request, model, way, payer = self._call, self.request, self.model, self.way, self.payer
+        if request is None or model is None or way is None:
+            return self._row_of_refused()
+        target, began_s = way.target, call.began_s
         duration_s = time.monotonic() - began_s
-        first_byte_s = call.first_byte_s - began_s if call.first_byte_s else None
-        model = self.model.id if self.model else request.model[:MODEL_CHARS_MAX] if request else ""
-        self._meter = self._plane.meters.of(
-            self.model.id if self.model else "none", way.target.provider.name if way else "none"
-        )
-        self._meter.count(self.error_type or "ok", first_byte_s or 0.0, duration_s)
+        first_byte_s = call.first_byte_s - began_s if call.first_byte_s else duration_s
+        self._meter = meter = self._plane.meters.of(model.id, target.provider.name)
+        meter.count(self.error_type or "ok", first_byte_s, duration_s)
         return UsageRow(
             request_id=call.request_id,
             started_at=datetime.fromtimestamp(self._plane.started_at(began_s), UTC),
             owner_id=payer.owner_id,
             key_id=payer.key_id,
-            endpoint=route.endpoint,
-            dialect=route.dialect if request is None else request.dialect,
-            model=model,
-            provider=way.target.provider.name if way else None,
-            target=way.target.model if way else None,
+            endpoint=call.facts.endpoint,
+            dialect=request.dialect,
+            model=model.id,
+            provider=target.provider.name,
+            target=target.model,
             status=self.status,
             error_type=self.error_type,
-            is_stream=request is not None and request.stream,
+            is_stream=request.stream,
             attempts=self.attempts,
-            first_byte_ms=None if first_byte_s is None else int(first_byte_s * 1000),
+            first_byte_ms=int(first_byte_s * 1000) if call.first_byte_s else None,
             duration_ms=int(duration_s * 1000),
             client=call.facts.client,
             upstream_id=self._answer_id,
+        )
+
+    def _row_of_refused(self) -> UsageRow:
+        """The row of a call that was refused before it had a target."""
+        call, request, payer = self._call, self.request, self.payer
+        route = call.facts.route
+        assert route is not None
+        duration_s = time.monotonic() - call.began_s
+        self._plane.meters.of("none", "none").count(self.error_type or "ok", duration_s, duration_s)
+        return UsageRow(
+            request_id=call.request_id,
+            started_at=datetime.fromtimestamp(self._plane.started_at(call.began_s), UTC),
+            owner_id=payer.owner_id,
+            key_id=payer.key_id,
+            endpoint=route.endpoint,
+            dialect=route.dialect if request is None else request.dialect,
+            model=self.model.id if self.model else request.model[:MODEL_CHARS_MAX] if request else "",
+            status=self.status,
+            error_type=self.error_type,
+            is_stream=request is not None and request.stream,
+            duration_ms=int(duration_s * 1000),
+            client=call.facts.client,
         )

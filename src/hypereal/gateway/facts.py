@@ -62,6 +62,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     forwarded: bytes
     """Ready lines of a head, each with its CRLF."""
     client: str
+    endpoint: str
+    """The route's; '' without one."""
     origin: bool
     """Whether a browser asks, so that the answer needs CORS fields."""
     refusal: HyperealError | None = None
@@ -109,6 +111,7 @@ def read_facts(head: RequestHead) -> Facts:
             b"%s: %s\r\n" % (name.lower(), value) for name, value in head.fields if name.lower() in FORWARDED
         ),
         client=head.get(b"user-agent")[:CLIENT_CHARS_MAX].decode("latin-1"),
+        endpoint="" if route is None else route.endpoint,
         origin=bool(head.get(b"origin")),
         refusal=None if route is None else _refusal(head, route, credential),
     )

@@ -333,7 +333,10 @@ class Upstream(asyncio.Protocol):
         if len(self.first) < FIRST_BYTES:
             self.first += dechunk(framed[: sse.first_end(framed, FIRST_BYTES)])
         if self._is_relaying:
-            self._relay_on(framed, events)
+            if events is not None and self._rewriter is not None:
+                framed = self._rewritten(self._rewriter, framed, events)
+            if framed and self._out is not None:
+                self._out.write(framed)
             while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
                 self.tail_bytes -= len(self.tail.popleft())
             return
@@ -344,14 +347,11 @@ class Upstream(asyncio.Protocol):
         if self._was_woken or b"data:" in framed:  # a comment is no answer yet: the call may still go elsewhere
             self._wake_once()
 
-    def _relay_on(self, framed: bytes, events: bytes | None) -> None:
-        assert self._out is not None
-        rewriter = self._rewriter
-        if rewriter is not None and events is not None and (rewriter.is_active or rewriter.starts_at(events) >= 0):
-            events = rewriter.feed(events)
-            framed = chunk(events) if events else b""
-        if framed:
-            self._out.write(framed)
+    def _rewritten(self, rewriter: Rewriter, framed: bytes, events: bytes) -> bytes:
+        if not rewriter.is_active and rewriter.starts_at(events) < 0:
+            return framed
+        events = rewriter.feed(events)
+        return chunk(events) if events else b""
 
     def _pass(self, data: bytes) -> None:
         """Relay as bytes: the framing of the answer is kept, its end found."""
@@ -373,7 +373,10 @@ class Upstream(asyncio.Protocol):
 
     def whole(self) -> bytes:
         """The body of a collected answer."""
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        parts = self._parts
+        if len(parts) > 1:
+            parts[:] = [b"".join(parts)]
+        return parts[0] if parts else b""
 
     def last_events(self) -> bytes:
         """The payload of the last few events: LAST_BYTES and what it takes to begin with a whole one."""

@@ -17,12 +17,13 @@ _choices = msgspec.json.Decoder(list[members.Fields])
 
 
 def finish_at(read: bytes) -> int:
-    """Where in READ, whole events of a stream, a finish chunk may be; -1: nowhere.
+    """Where in READ, whole events of a stream, the last finish chunk may be; -1: nowhere.
 
-    A reason set on a line of its own would be missed; no vendor prints chunks so.
+    A reason set on a line of its own would be missed; no vendor prints chunks so. It stands near the end, so it is
+    looked for from there.
     """
-    at = read.find(_NEEDLES[0])
-    return at if at >= 0 else read.find(_NEEDLES[1])
+    at = read.rfind(_NEEDLES[0])
+    return at if at >= 0 else read.rfind(_NEEDLES[1])
 
 
 class FinishMerger:

@@ -33,6 +33,12 @@ def payloads_with(needle: bytes, events: bytes) -> Iterator[bytes]:
 
 def split(events: bytes) -> Iterator[bytes]:
     """Each event with its blank line, byte for byte; what follows the last blank line comes last."""
+    if b"\r" not in events:
+        *whole, rest = events.split(b"\n\n")
+        yield from (block + b"\n\n" for block in whole)
+        if rest:
+            yield rest
+        return
     start = 0
     while start < len(events):
         ends = [at + len(gap) for gap in (b"\n\n", b"\r\n\r\n") if (at := events.find(gap, start)) >= 0]
