@@ -38,7 +38,7 @@ class AnswerRefused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.may_mend = status >= 500 or status in (408, 409, 429)
+        self.may_mend = status >= 500 or status in (200, 408, 409, 429)
         """Whether the same target may answer the same request a moment later."""
 
 

@@ -86,11 +86,15 @@ FAILURES = [
 ]
 
 
+ASKED_ONCE = ("-401-", "-403-", "-402-", "-404-", "-a redirect-")
+"""What the same target would say again."""
+
+
 @pytest.mark.parametrize(("path", "body", "_answer", "_events"), DIALECTS)
 @pytest.mark.parametrize(("script", "status"), FAILURES)
 @pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
 def test_one_clean_error_where_every_target_fails(
-    is_stream, script, status, path, body, _answer, _events, server: Server, upstream: Upstream, payer: Caller
+    is_stream, script, status, path, body, _answer, _events, request, server: Server, upstream: Upstream, payer: Caller
 ):
     upstream.answer("up-first", *[script] * SENDS_MAX)
     if is_stream:
@@ -102,7 +106,8 @@ def test_one_clean_error_where_every_target_fails(
     assert "up-first" not in answer.error["message"]
     assert (answer.get("retry-after") is not None) == (status == 503)
     row = server.usage(answer.request_id)
-    assert (row["status"], row["charged"], row["attempts"]) == (status, 0, 2)
+    attempts = 1 if any(name in request.node.name for name in ASKED_ONCE) else 2
+    assert (row["status"], row["charged"], row["attempts"]) == (status, 0, attempts)
 
 
 CALLERS_FAULT = [

@@ -271,6 +271,12 @@ async def test_attaching_needs_a_running_server(folder: Path) -> None:
         await EmbeddedPostgres(folder).attach()
 
 
+def is_stopped(pid: int) -> bool:
+    """Every thread of it: one that still runs would reap."""
+    states = [stat.read_text().rpartition(") ")[2][0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
 @pytest.fixture
 def zombie(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A postmaster that was killed and that its parent, which is stopped, does not reap. Yields the parent."""
@@ -278,6 +284,7 @@ def zombie(folder: Path) -> Iterator[subprocess.Popen[str]]:
     found = files.read(folder / "postgres")
     assert found is not None
     parent.send_signal(signal.SIGSTOP)
+    processes.wait_until(lambda: is_stopped(parent.pid), "the parent stands still")
     os.kill(found.pid, signal.SIGKILL)
     processes.wait_until(lambda: locks.is_free(folder / "lock"), "the server's processes end")
     assert "zombie" in files.describe(found.pid)
