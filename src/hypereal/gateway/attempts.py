@@ -60,7 +60,7 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
             bill.attempts += 1
             bill.way = way
             try:
-                await _ask(call, way, request, counts_tokens=counts_tokens)
+                await _ask(call, way, request, counts_tokens)
                 _check(call, bill, way)
                 way.target.succeeded()
                 return way
@@ -81,7 +81,7 @@ def _in_order(ways: tuple[Way, ...]) -> list[Way]:
     return sorted(ways, key=lambda way: not way.target.is_available)
 
 
-async def _ask(call: Call, way: Way, request: Request, *, counts_tokens: bool) -> None:
+async def _ask(call: Call, way: Way, request: Request, counts_tokens: bool) -> None:
     pool, head = way.line(stream=request.stream, counts_tokens=counts_tokens)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
@@ -117,6 +117,7 @@ def _check(call: Call, bill: "Bill", way: Way) -> None:
     said = upstream.first if upstream.is_stream else upstream.whole()
     if status == 200:
         if not upstream.is_stream:
+            bill.answer = said
             bill.usage = way.wire.usage_of_answer(said, way.profile)
             if bill.usage is not None:
                 return

@@ -10,6 +10,7 @@ from hypereal.catalog import Model, Price, price_of, surcharged, surcharges, wor
 from hypereal.gateway.call import Call
 from hypereal.gateway.metrics import Meter
 from hypereal.gateway.routing import Way
+from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
 from hypereal.ledger import Hold, Settlement, Ticket, UsageRow
@@ -38,8 +39,10 @@ class Bill:
     request: Request | None = None
     model: Model | None = None
     way: Way | None = None
+    answer = b""
+    """A plain answer, as the upstream gave it."""
     usage: Usage | None = None
-    """What a plain answer said that it consumed."""
+    """What it said that it consumed."""
     attempts = 0
     status = 0
     error_type: str | None = None
@@ -145,19 +148,20 @@ class Bill:
         self.status = status
         if usage is None or usage.is_estimated:
             usage = self._estimate(usage)
-        self._keep_answer()
+        if self.way is not None and self.way.dialect is Dialect.OPENAI_RESPONSES:
+            self._keep_answer()
         settlement = self._plane.ledger.settle(hold, price_of(self._price, usage), usage, self._row())
         self.settlement = settlement
         self.is_logged = True
-        if self._meter is not None:
-            self._meter.spend(usage, settlement.charged, settlement.written_off)
+        assert self._meter is not None
+        self._meter.spend(usage, settlement.charged, settlement.written_off)
         return settlement
 
     def _keep_answer(self) -> None:
         """The answer is the payer's alone to continue, where its format lets one continue it."""
         upstream, way = self._call.upstream, self.way
         assert upstream is not None and way is not None
-        answer_id = way.wire.answer_id(upstream.first if upstream.is_stream else upstream.whole())
+        answer_id = way.wire.answer_id(upstream.first if upstream.is_stream else self.answer)
         if answer_id is not None:
             self._answer_id = answer_id
             self._plane.continuations.keep(self.payer.owner_id, answer_id, way.target.name)
@@ -210,7 +214,7 @@ class Bill:
         if upstream is None or way is None or upstream.head is None:
             return 0
         if not upstream.is_stream:
-            return way.wire.estimate_output(upstream.whole())
+            return way.wire.estimate_output(self.answer)
         _, text_bytes = way.wire.output_text_bytes(upstream.events())
         scale = upstream.relayed_bytes / max(1, upstream.tail_bytes)
         return math.ceil(text_bytes * scale / BYTES_PER_TOKEN)

@@ -42,12 +42,16 @@ class Meter(msgspec.Struct):
     def spend(self, usage: Usage, charged: int, written_off: int) -> None:
         """One call was charged."""
         self.input_tokens += usage.input_tokens
-        self.cache_read_tokens += usage.cache_read_tokens
-        self.cache_write_tokens += usage.cache_write_tokens + usage.cache_write_1h_tokens
         self.output_tokens += usage.output_tokens
         self.charged += charged
-        self.written_off += written_off
-        self.estimated += usage.is_estimated
+        if usage.cache_read_tokens:
+            self.cache_read_tokens += usage.cache_read_tokens
+        if usage.cache_write_tokens or usage.cache_write_1h_tokens:
+            self.cache_write_tokens += usage.cache_write_tokens + usage.cache_write_1h_tokens
+        if written_off:
+            self.written_off += written_off
+        if usage.is_estimated:
+            self.estimated += 1
 
 
 class Snapshot(msgspec.Struct, kw_only=True):

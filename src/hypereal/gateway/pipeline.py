@@ -24,12 +24,13 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
     """Authenticate, take the STEPS of the route; whatever happens, the caller is told and the bill is closed once."""
     bill = Bill(call, plane)
     try:
-        bill.principal = plane.keys.get(call.facts.key_hash)
-        if bill.principal is None:
-            bill.principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
-        bill.quota = plane.admit(bill.payer)
+        principal = plane.keys.get(call.facts.key_hash)
+        if principal is None:
+            principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
+        bill.principal = principal
+        bill.quota = plane.limiter.admit(principal.owner_id, plane.requests_per_minute)
         if bill.quota is None:
-            bill.quota = await call.aside(plane.fetch_quota(bill.payer))  # 429
+            bill.quota = await call.aside(plane.limiter.fetch(principal.owner_id, plane.requests_per_minute))  # 429
         await steps(call, bill, plane)
     except (HyperealError, Malformed, UpstreamLost) as error:
         refuse(call, bill, error)

@@ -3,7 +3,7 @@
 import os
 import time
 
-from hypereal.accounts import KeyCache, Principal
+from hypereal.accounts import KeyCache
 from hypereal.catalog import Catalog
 from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
 from hypereal.gateway.call import Call
@@ -21,7 +21,7 @@ from hypereal.kit.dialects import Dialect
 from hypereal.kit.ids import new_request_id
 from hypereal.kit.settings import Settings
 from hypereal.ledger import Ledger
-from hypereal.limits import Quota, RateLimiter
+from hypereal.limits import RateLimiter
 from hypereal.net import REASONS, Connection, Malformed, Pool, RequestHead, budget, client_context
 from hypereal.wire import DIALECTS
 
@@ -56,14 +56,6 @@ class Plane:
         self.trusted_proxies = frozenset(settings.server.trusted_proxies)
         self.catalog = catalog
         self.routing = routing
-
-    def admit(self, principal: Principal) -> Quota | None:
-        """Count a call against its owner's rate; None where the database must be asked. Raises RateLimited."""
-        return self.limiter.admit(principal.owner_id, self.requests_per_minute)
-
-    async def fetch_quota(self, principal: Principal) -> Quota:
-        """`admit` by the database. Raises RateLimited, Overloaded."""
-        return await self.limiter.fetch(principal.owner_id, self.requests_per_minute)
 
     def started_at(self, monotonic_s: float) -> float:
         """A reading of the monotonic clock as Unix time."""

@@ -33,7 +33,7 @@ def reply_whole(call: Call, bill: "Bill", way: Way) -> bool:
     assert upstream is not None
     if upstream.is_stream:
         return False
-    _write_whole(call, bill, way, bill.usage, upstream.whole())
+    _write_whole(call, bill, way, bill.usage, bill.answer)
     return True
 
 

@@ -44,12 +44,14 @@ def parse(body: bytes | bytearray) -> Fields:
 
 def take_own(fields: Fields) -> None:
     """Take the gateway's own members off, so that no upstream sees them. Raises InvalidRequest for a wrong type."""
-    own = fields.pop("hypereal", NULL)
-    if own != NULL and not starts_with(own, "{"):
-        raise InvalidRequest("'hypereal' must be an object.", param="hypereal")
-    own = fields.pop("intent", NULL)
-    if own != NULL and not starts_with(own, '"'):
-        raise InvalidRequest("'intent' must be a string.", param="intent")
+    if "hypereal" in fields:
+        own = fields.pop("hypereal")
+        if own != NULL and not starts_with(own, "{"):
+            raise InvalidRequest("'hypereal' must be an object.", param="hypereal")
+    if "intent" in fields:
+        own = fields.pop("intent")
+        if own != NULL and not starts_with(own, '"'):
+            raise InvalidRequest("'intent' must be a string.", param="intent")
 
 
 def text(fields: Fields, name: str) -> str:

@@ -77,8 +77,8 @@ class OpenAIChat(Counting):
         if stream is not None:
             fields["stream"] = members.TRUE if stream else members.FALSE
         streams = members.flag(fields, "stream")
-        limit = members.whole(fields, "max_completion_tokens")
-        older_limit = members.whole(fields, "max_tokens")
+        limit = members.whole(fields, "max_completion_tokens") if "max_completion_tokens" in fields else None
+        older_limit = members.whole(fields, "max_tokens") if "max_tokens" in fields else None
         return Request(
             dialect=self.name,
             model=model,
@@ -86,7 +86,7 @@ class OpenAIChat(Counting):
             fields=fields,
             size_bytes=size_bytes,
             output_tokens_max=older_limit if limit is None else limit,
-            choices=members.whole(fields, "n") or 1,
+            choices=members.whole(fields, "n") or 1 if "n" in fields else 1,
             wants_usage=not streams or _asks_usage(fields.get("stream_options")),
         )
 
