@@ -75,7 +75,9 @@ class Bill:
         """
         assert model.price is not None
         surcharge = surcharges(request.dialect, request.fields)
-        price = self._price = surcharged(model.price, surcharge.rate_percent)
+        price = self._price = model.price
+        if surcharge.rate_percent != 100:
+            price = self._price = surcharged(model.price, surcharge.rate_percent)
         outputs = min(request.output_tokens_max or OUTPUT_TOKENS_DEFAULT, model.output_tokens_max) * request.choices
         self._output_tokens_held = outputs
         self._searches_held = surcharge.web_searches_max

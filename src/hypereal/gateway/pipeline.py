@@ -56,7 +56,8 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
         ways = await call.aside(plane.continuations.ways(bill.payer.owner_id, request, ways))  # 400
     if not bill.hold(request, model):
         await bill.wait_for_hold()  # 402
-    call.on_silence = heartbeats(call, bill)
+    if request.stream:
+        call.on_silence = heartbeats(call, bill)
     way = await open_answer(call, bill, ways)  # 502, each target in turn
     if reply_whole(call, bill, way):
         return

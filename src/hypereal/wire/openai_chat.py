@@ -13,6 +13,7 @@ from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import ChatUsage, Profile, chat_usage
 
+LIST = ord("[")
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -71,12 +72,14 @@ class OpenAIChat(Counting):
         """`read` of a body that was parsed already; STREAM, where the path says it, is written into the body too."""
         members.take_own(fields)
         model = members.text(fields, "model")
-        if "messages" not in fields or "system" in fields:
+        messages = fields.get("messages")
+        if messages is None or "system" in fields:
             _refuse_other_shapes(fields)
-        members.require_list(fields, "messages")
+        if messages is None or memoryview(messages)[0] != LIST:
+            members.require_list(fields, "messages")
         if stream is not None:
             fields["stream"] = members.TRUE if stream else members.FALSE
-        streams = members.flag(fields, "stream")
+        streams = "stream" in fields and members.flag(fields, "stream")
         limit = members.whole(fields, "max_completion_tokens") if "max_completion_tokens" in fields else None
         older_limit = members.whole(fields, "max_tokens") if "max_tokens" in fields else None
         return Request(

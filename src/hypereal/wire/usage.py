@@ -121,12 +121,15 @@ class GeminiUsage(msgspec.Struct, gc=False, rename="camel"):
     total_token_count: int | None = None
 
 
+_NO_INPUT_DETAILS, _NO_OUTPUT_DETAILS, _NO_SERVER_TOOLS = _InputDetails(), _OutputDetails(), _ServerTools()
+
+
 def chat_usage(said: ChatUsage | None, profile: Profile) -> Usage | None:
     """A chat answer's `usage`; None where it is missing or not sane, as of the other three."""
     if said is None:
         return None
-    inputs = said.prompt_tokens_details or _InputDetails()
-    reasoning = (said.completion_tokens_details or _OutputDetails()).reasoning_tokens or 0
+    inputs = said.prompt_tokens_details or _NO_INPUT_DETAILS
+    reasoning = (said.completion_tokens_details or _NO_OUTPUT_DETAILS).reasoning_tokens or 0
     output = said.completion_tokens
     if profile.reasoning_beside_output and said.total_tokens != said.prompt_tokens + output:
         output += reasoning
@@ -136,7 +139,7 @@ def chat_usage(said: ChatUsage | None, profile: Profile) -> Usage | None:
         write=inputs.cache_write_tokens or inputs.cache_creation_input_tokens or 0,
         output=output,
         reasoning=reasoning,
-        searches=(said.server_side_tool_usage_details or _ServerTools()).web_search_calls or 0,
+        searches=(said.server_side_tool_usage_details or _NO_SERVER_TOOLS).web_search_calls or 0,
     )
 
 
@@ -231,7 +234,8 @@ def _messages_fields(part: MessagesUsage) -> dict[str, int]:
 
 def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, searches: int = 0) -> Usage | None:
     """TOTAL holds the cache's share, save where that is the larger: then it stands beside it (seen at xAI)."""
-    if not _are_sane((total, read, write, output, reasoning, searches)):
+    counts = (total, read, write, output, reasoning, searches)
+    if min(counts) < 0 or max(counts) > TOKENS_MAX:
         return None
     fresh = total - read - write
     return Usage(
