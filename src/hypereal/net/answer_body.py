@@ -2,7 +2,7 @@
 
 import zlib
 
-from hypereal.net.http1 import LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, is_one_chunk, whole_chunks
+from hypereal.net.http1 import LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, is_one_chunk
 
 DECODED_BYTES_MAX = 64 * 1024 * 1024
 """Of one read: what a few compressed bytes may grow to."""
@@ -44,9 +44,6 @@ class AnswerBody:
         is_last = data.endswith(LAST_CHUNK)
         if not is_last and is_one_chunk(data):
             return len(data)
-        chunks = data[: -len(LAST_CHUNK)] if is_last else data
-        if whole_chunks(chunks) is not None:
-            return len(chunks)
         end = walker.walk(data)
         if is_last and end == len(data):
             return end - len(LAST_CHUNK)

@@ -64,7 +64,6 @@ _joints = {
     length: {b"\r\n" + line: n for line, n in _size_lines.items() if len(line) + 2 == length} for length in (5, 6, 7)
 }
 _NO_JOINTS: dict[bytes, int] = {}
-_sizes = {line[:-2]: n for line, n in _size_lines.items()}
 
 
 class Malformed(Exception):
@@ -387,18 +386,6 @@ def _size(joint: bytes) -> int:
     return int(found.group(1), 16)
 
 
-def whole_chunks(data: bytes) -> list[bytes] | None:
-    """The payload of each chunk of DATA where it is nothing but plain chunks under 4 KB, CRLF nowhere inside one.
-
-    None otherwise: then it must be walked. Does by a few calls what a walk does chunk by chunk.
-    """
-    lines = data.split(b"\r\n")
-    payloads = lines[1::2]
-    if lines.pop() or len(lines) != 2 * len(payloads):
-        return None
-    return payloads if list(map(_sizes.get, lines[::2])) == list(map(len, payloads)) else None
-
-
 def is_one_chunk(data: bytes) -> bool:
     """Whether DATA, which ends with CRLF, is one chunk of the common sizes (below 4 KB) and nothing else."""
     end = data.find(b"\r\n") + 2
@@ -412,10 +399,8 @@ def may_begin_chunk(data: bytes, at: int) -> bool:
 
 def dechunk(data: bytes) -> bytes:
     """The payload of whole chunks; the last one may be missing. Raises Malformed."""
-    payload = whole_chunks(data)
-    if payload is None:
-        payload = []
-        ChunkWalker().walk(data, payload)
+    payload: list[bytes] = []
+    ChunkWalker().walk(data, payload)
     return payload[0] if len(payload) == 1 else b"".join(payload)
 
 
