@@ -13,14 +13,14 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from hypereal.serve import operator_routes
+from hypereal.serve import openapi, operator_routes
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
 from hypereal.wire import DIALECTS
 
@@ -41,10 +41,15 @@ def build(spec: ProcessSpec, read: settings.Settings) -> Starlette:
             Route("/healthz", operator.healthz),
             Route("/readyz", operator.readyz),
             Route("/metrics", operator.metrics),
+            Route("/openapi.json", _openapi),
         ],
         exception_handlers={HyperealError: _refuse, HTTPException: _refuse_http, Exception: _refuse_fault},
         lifespan=lifespan,
     )
+
+
+async def _openapi(_: Request) -> Response:
+    return JSONResponse(openapi.document())
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

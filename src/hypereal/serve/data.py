@@ -65,6 +65,7 @@ class DataProcess:
         self._watch_signals(loop)
         gc.collect()
         gc.freeze()
+        self._write_snapshot()  # so that `/readyz` knows of this process from the start
         announce_ready(self._spec)
         await self._stop.wait()
         server.close()
