@@ -46,7 +46,6 @@ class Bill:
     attempts = 0
     status = 0
     error_type: str | None = None
-    settlement: Settlement | None = None
     is_logged = False
     _hold: Hold | None = None
     _ticket: Ticket | None = None
@@ -153,7 +152,6 @@ class Bill:
         if self.way is not None and self.way.dialect is Dialect.OPENAI_RESPONSES:
             self._keep_answer()
         settlement = self._plane.ledger.settle(hold, price_of(self._price, usage), usage, self._row())
-        self.settlement = settlement
         self.is_logged = True
         assert self._meter is not None
         self._meter.spend(usage, settlement.charged, settlement.written_off)

@@ -18,7 +18,6 @@ ProcessId = NewType("ProcessId", int)
 """A data process's registration: never used again, so it fences."""
 
 KEY_PREFIX = "ck_"
-KEY_LENGTH = len(KEY_PREFIX) + 64
 
 
 def new_id(prefix: str) -> str:

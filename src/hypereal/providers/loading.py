@@ -23,7 +23,6 @@ LOCAL = "local"
 TIMEOUT_S = 600
 TIMEOUT_S_MAX = 3600
 HEADERS_MAX = 32
-SECRET_CHARS_MAX = 8192
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
