@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.support.transports import RecordingTransport
 
 from hypereal.net import Rewriter, Upstream, UpstreamLost
-from hypereal.net.http1 import ChunkWalker
+from hypereal.net.http1 import BETWEEN, ChunkWalker
 
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n"
 OUT_HEAD = b"<head>"
@@ -77,7 +77,7 @@ class Line:
         for write in self.out.writes:
             walker, pieces = ChunkWalker(), [b""]
             assert walker.walk(write.removeprefix(OUT_HEAD), pieces) == -1
-            assert walker.is_between_chunks
+            assert walker.joint == BETWEEN
             piece = b"".join(pieces)
             assert piece.endswith((b"\n\n", b"\r\n\r\n")) or not piece
             payload += piece

@@ -2,7 +2,7 @@
 
 import zlib
 
-from hypereal.net.http1 import LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, is_one_chunk
+from hypereal.net.http1 import BETWEEN, LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, is_one_chunk
 
 DECODED_BYTES_MAX = 64 * 1024 * 1024
 """Of one read: what a few compressed bytes may grow to."""
@@ -39,15 +39,15 @@ class AnswerBody:
         0 where it is not; nothing is walked then.
         """
         walker = self._walker
-        if not (self._is_plain_chunks and walker.is_between_chunks):
+        if not self._is_plain_chunks or walker.joint != BETWEEN:
             return 0
-        is_last = data.endswith(LAST_CHUNK)
-        if not is_last and is_one_chunk(data):
+        if is_one_chunk(data):
             return len(data)
+        is_last = data.endswith(LAST_CHUNK)
         end = walker.walk(data)
         if is_last and end == len(data):
             return end - len(LAST_CHUNK)
-        if not is_last and end < 0 and walker.is_between_chunks:
+        if not is_last and end < 0 and walker.joint == BETWEEN:
             return len(data)
         walker.restart()
         return 0

@@ -30,6 +30,6 @@ def parse_cached(data: bytes, end: int) -> tuple[RequestHead, int]:
         _heads[signature] = kept
         return kept, int(length or 0)
     digits = data[start + 18 : stop].strip(b" \t")
-    if is_length(digits) is None:
+    if not is_length(digits):
         raise Malformed(400, "bad content-length")
     return kept, int(digits)

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 
 HEAD_BYTES_MAX = 64 * 1024
 TARGET_BYTES_MAX = 8192
+LENGTH_DIGITS_MAX = 12
 CHUNK_LINE_BYTES_MAX = 256
 TRAILER_BYTES_MAX = 8192
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+BETWEEN = b"\r\n"
+"""The part of a joint that comes before a size line."""
+_BODILESS = (b"204", b"304")
 
 REASONS = {
     200: b"OK",
@@ -47,11 +51,13 @@ _fields = re.compile(rb"([^:\r\n]+):[ \t]*([^\r]*?)[ \t]*\r\n").findall
 _framing = re.compile(
     rb"(?:\A|\n)(content-length|transfer-encoding|connection|expect|host|upgrade):[ \t]*([^\r]*)", re.I
 ).findall
-_answer_line = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r\n").match
+_answer_line = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?\r\n").match
+_answer_head = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*"
+).fullmatch
 _answer_fields = re.compile(
     rb"\n(content-length|content-type|transfer-encoding|connection|content-encoding):[ \t]*([^\r\n]*)", re.I
 ).findall
-is_length = re.compile(rb"[0-9]{1,12}").fullmatch
 _chunk_line = re.compile(
     rb"([0-9a-fA-F]{1,8})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[^\"\\\x00-\x08\x0a-\x1f\x7f]*\"))?)*"
 ).fullmatch
@@ -59,11 +65,18 @@ _trailers = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*
 _framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
 _size_line = re.compile(rb"[0-9a-fA-F]{1,8}\r\n|\Z").match
 _size_lines = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
-# What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next.
+# What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next. The value
+# is how far it is from there to where the next joint begins.
 _joints = {
-    length: {b"\r\n" + line: n for line, n in _size_lines.items() if len(line) + 2 == length} for length in (5, 6, 7)
+    length: {b"\r\n" + line: length + n for line, n in _size_lines.items() if len(line) + 2 == length}
+    for length in (5, 6, 7)
 }
 _NO_JOINTS: dict[bytes, int] = {}
+
+
+def is_length(value: bytes) -> bool:
+    """Whether VALUE is what Content-Length may be: ASCII digits, a bounded number of them."""
+    return value.isdigit() and len(value) <= LENGTH_DIGITS_MAX
 
 
 class Malformed(Exception):
@@ -150,7 +163,7 @@ def _frame(request: RequestHead, block: bytes) -> bytes | None:
         value = raw.rstrip(b" \t")
         match name.lower():
             case b"content-length":
-                if length is not None or is_length(value) is None:
+                if length is not None or not is_length(value):
                     raise Malformed(400, "bad content-length")
                 length = value
             case b"host":
@@ -191,21 +204,17 @@ def _coding_field(request: RequestHead, name: bytes, value: bytes) -> None:
 class AnswerHead:
     """One parsed answer head of an upstream. `length` is -1 where the head does not say."""
 
-    __slots__ = ("_head", "content_encoding", "content_type", "is_chunked", "keep_alive", "length", "status")
+    __slots__ = ("_head", "content_encoding", "is_chunked", "is_sse", "keep_alive", "length", "status")
 
-    def __init__(self, status: int, head: bytes, *, keep_alive: bool) -> None:
+    def __init__(self, status: int, head: bytes, keep_alive: bool) -> None:
         self.status = status
         self._head = head
         self.keep_alive = keep_alive
         self.length = -1
         self.is_chunked = False
-        self.content_type = b""
-        self.content_encoding = b""
-
-    @property
-    def is_sse(self) -> bool:
+        self.is_sse = False
         """Whether the body says that it is a stream of server-sent events."""
-        return self.content_type[:17].lower() == b"text/event-stream"
+        self.content_encoding = b""
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -222,33 +231,32 @@ class AnswerHead:
 
 def parse_answer(head: bytes) -> AnswerHead:
     """HEAD ends after the last field's CRLF. Raises Malformed (502)."""
-    line = _answer_line(head)
-    if line is None:
-        raise Malformed(502, "bad status line")
-    if _field_block(head[line.end() :]) is None:
-        raise Malformed(502, "bad header field")
-    answer = AnswerHead(int(line.group(2)), head, keep_alive=line.group(1) == b"1")
+    parsed = _answer_head(head)
+    if parsed is None:
+        raise Malformed(502, "bad status line" if _answer_line(head) is None else "bad header field")
+    minor, status = parsed.groups()
+    answer = AnswerHead(int(status), head, minor == b"1")
     for name, raw in _answer_fields(head):
         _ANSWER_FIELDS[name.lower()](answer, raw)
     if answer.is_chunked and answer.length >= 0:
         answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
-    if answer.status < 200 and line.group(1) == b"0":
-        raise Malformed(502, "an interim answer in HTTP/1.0")
-    if answer.status in (204, 304):
+    if status < b"200" or status in _BODILESS:
+        if status[:1] == b"1" and minor == b"0":
+            raise Malformed(502, "an interim answer in HTTP/1.0")
         answer.length, answer.is_chunked = 0, False
     return answer
 
 
 def _take_length(answer: AnswerHead, raw: bytes) -> None:
     value = raw.rstrip(b" \t")
-    if is_length(value) is None or answer.length not in (-1, int(value)):
+    if not is_length(value) or answer.length not in (-1, int(value)):
         raise Malformed(502, "bad content-length")
     answer.length = int(value)
 
 
 def _take_type(answer: AnswerHead, raw: bytes) -> None:
-    answer.content_type = raw.rstrip(b" \t")
+    answer.is_sse = raw[:17].lower() == b"text/event-stream"
 
 
 def _take_transfer_encoding(answer: AnswerHead, raw: bytes) -> None:
@@ -283,57 +291,58 @@ class ChunkWalker:
     stream repeats the same few. Before the first chunk the message is read as if the end of another had just come.
     """
 
-    __slots__ = ("_joint", "_left", "_step")
+    __slots__ = ("_left", "_step", "joint")
 
     def __init__(self) -> None:
         self._left = 0
         """Bytes of the current payload still to come."""
-        self._joint = b"\r\n"
-        """What has come of the joint that a read cut off; after the zero chunk, its trailers too."""
+        self.joint = BETWEEN
+        """What has come of the joint that a read cut off; after the zero chunk, its trailers too.
+
+        BETWEEN where the next byte begins a chunk.
+        """
         self._step = 6
         """How long a joint is thought to be: as long as the last."""
 
-    @property
-    def is_between_chunks(self) -> bool:
-        """Whether the next byte begins a chunk."""
-        return self._joint == b"\r\n"
-
     def restart(self) -> None:
         """Forget what was walked: the next byte begins a chunk."""
-        self._left, self._joint = 0, b"\r\n"
+        self._left, self.joint = 0, BETWEEN
 
     def walk(self, data: bytes, payload: list[bytes] | None = None) -> int:
         """Take one read; append its payload to PAYLOAD where given.
 
         Returns how many bytes of DATA belong to the message once it is complete, else -1. Raises Malformed.
         """
-        at, carried = self._left, len(self._joint)
+        at, carried = self._left, len(self.joint)
         if carried:
-            data = self._joint + data
+            data = self.joint + data
         elif at and self._is_inside(data, payload):
             return -1
-        length, step = len(data), self._step
-        size_of = _joints[step].get
+        step = self._step
+        distance = _joints[step].get
         while True:
-            size = size_of(data[at : at + step])
-            if size is None:
-                end = data.find(b"\r\n", at + 2)
-                if end < 0:
-                    return self._hold(data[at:])
-                size = self._look(data[at : end + 2])
-                if not size:
-                    return self._finish(data, at, end + 2, carried)
-                at = end + 2
-                step = self._step
-                size_of = _joints[step].get
+            if payload is None:
+                while far := distance(data[at : at + step]):
+                    at += far
             else:
-                at += step
+                while far := distance(data[at : at + step]):
+                    payload.append(data[at + step : at + far])
+                    at += far
+            if at > len(data):
+                self._left, self.joint = at - len(data), b""
+                return -1
+            end = data.find(b"\r\n", at + 2)
+            if end < 0:
+                return self._hold(data[at:])
+            size = self._look(data[at : end + 2])
+            if not size:
+                return self._finish(data, at, end + 2, carried)
+            at = end + 2
             if payload is not None:
                 payload.append(data[at : at + size])
             at += size
-            if at > length:
-                self._left, self._joint = at - length, b""
-                return -1
+            step = self._step
+            distance = _joints[step].get
 
     def _is_inside(self, data: bytes, payload: list[bytes] | None) -> bool:
         """Take the rest of a payload that a read cut off; does DATA end before it?"""
@@ -344,11 +353,11 @@ class ChunkWalker:
 
     def _look(self, joint: bytes) -> int:
         """The size that JOINT tells; the next ones are thought to be as long."""
-        size = _joints.get(len(joint), _NO_JOINTS).get(joint)
-        if size is None:
+        far = _joints.get(len(joint), _NO_JOINTS).get(joint)
+        if far is None:
             return _size(joint)
         self._step = len(joint)
-        return size
+        return far - len(joint)
 
     def _hold(self, joint: bytes) -> int:
         """The read ends inside JOINT, or before it."""
@@ -356,7 +365,7 @@ class ChunkWalker:
             raise Malformed(400, "bad end of chunk")
         if len(joint) > CHUNK_LINE_BYTES_MAX:
             raise Malformed(400, "chunk line too long")
-        self._joint = joint
+        self.joint = joint
         return -1
 
     def _finish(self, data: bytes, joint: int, trailers: int, carried: int) -> int:
@@ -368,7 +377,7 @@ class ChunkWalker:
             if (end if end > 3 else len(data)) - trailers > TRAILER_BYTES_MAX:
                 raise Malformed(400, "trailers too long")
             if end == 3:
-                self._joint = data[joint:]
+                self.joint = data[joint:]
                 return -1
             if _trailers(data, trailers, end) is None or _framing_trailer(data, trailers - 1, end) is not None:
                 raise Malformed(400, "bad trailer")

@@ -16,18 +16,15 @@ class EventTooLong(Exception):
 class EventAssembler:
     """Gathers whole events out of payload that was split anywhere. Costs the same however it was split."""
 
-    __slots__ = ("_end", "_parts", "_size_bytes")
+    __slots__ = ("_end", "_parts", "_size_bytes", "is_empty")
 
     def __init__(self) -> None:
+        self.is_empty = True
+        """Whether no part of an event is waiting."""
         self._parts: list[bytes] = []
         self._size_bytes = 0
         self._end = b""
         """The last bytes of what waits: the start of a boundary, perhaps."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no part of an event is waiting."""
-        return not self._parts
 
     def feed(self, payload: bytes) -> bytes:
         """Take PAYLOAD; return the bytes of every event that is now whole (b'' for none). Raises EventTooLong."""
@@ -41,6 +38,7 @@ class EventAssembler:
             events, rest = self.flush(), payload[end:]
         if rest:
             self._parts.append(rest)
+            self.is_empty = False
             self._size_bytes += len(rest)
             self._end = (self._end + rest[-3:])[-3:]
             if self._size_bytes > EVENT_BYTES_MAX:
@@ -51,7 +49,7 @@ class EventAssembler:
         """What is left at the end of the stream: the start of an event that never ended."""
         rest = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts = []
-        self._size_bytes, self._end = 0, b""
+        self._size_bytes, self._end, self.is_empty = 0, b"", True
         return rest
 
 

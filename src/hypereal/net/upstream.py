@@ -8,7 +8,7 @@ as whole chunks, so the call can end a broken stream in-band at any moment.
 import asyncio
 import zlib
 from collections import deque
-from enum import Enum, auto
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from hypereal.net import sse
@@ -95,16 +95,6 @@ class Owner(Protocol):
         """It is no more."""
 
 
-class _State(Enum):
-    __hash__ = object.__hash__  # Enum's own is Python code, and every read looks up by state
-
-    IDLE = auto()
-    HEAD = auto()
-    COLLECT = auto()
-    EVENTS = auto()
-    BYTES = auto()
-
-
 class Upstream(asyncio.Protocol):
     """One connection to an upstream. It belongs to its call from `send` to `give_back`."""
 
@@ -123,15 +113,15 @@ class Upstream(asyncio.Protocol):
         "_parts",
         "_rewriter",
         "_size_bytes",
-        "_state",
         "_streams",
+        "_take",
         "_was_woken",
+        "dropped_bytes",
         "first",
         "head",
         "is_closed",
         "is_done",
         "is_stream",
-        "relayed_bytes",
         "silent_s",
         "source",
         "tail",
@@ -145,17 +135,25 @@ class Upstream(asyncio.Protocol):
         self.is_closed = False
         self._is_reused = False
         """Whether it served a call before and has not said a byte to this one."""
-        self._state = _State.IDLE
+        self._take: Callable[[Upstream, bytes], None] = Upstream._take_unasked
+        """What is done with the next read."""
         self._call: Caller | None = None
         self._buffer = b""
         self._body: AnswerBody
         self._assembler = EventAssembler()
-        self._reset()
-
-    def _reset(self) -> None:
         self.head: AnswerHead | None = None
         self.is_done = False
         """Whether the answer has come to its end."""
+        self.silent_s = 0
+        """Sweeps since a byte came."""
+        self._was_woken = False
+        self._streams = False
+        self._has_answer_body = True
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+        self._forget_stream()
+
+    def _forget_stream(self) -> None:
         self.is_stream = False
         """Whether the answer is a stream of events; else it is collected."""
         self.first = b""
@@ -163,21 +161,14 @@ class Upstream(asyncio.Protocol):
         self.tail: deque[bytes] = deque()
         """The last reads of a stream, each of whole events in whole chunks; bounded in bytes."""
         self.tail_bytes = 0
-        self.relayed_bytes = 0
-        """Bytes of the stream so far, chunk framing included."""
-        self.silent_s = 0
-        """Sweeps since a byte came."""
+        self.dropped_bytes = 0
+        """Bytes of the stream, chunk framing included, that `tail` has let go of."""
         self.source: Source | None = None
         """What streams the request body, where it did not come with `send`: held back while the upstream is slow."""
-        self._parts: list[bytes] = []
-        self._size_bytes = 0
         self._out: asyncio.Transport | None = None
-        self._streams = False
-        self._has_answer_body = True
         self._is_relaying = False
         self._is_gathering = False
         self._is_paused = False
-        self._was_woken = False
         self._rewriter: Rewriter | None = None
 
     # -- asyncio's side --------------------------------------------------------------------------------------------
@@ -188,7 +179,7 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.silent_s = 0
         try:
-            _TAKERS[self._state](self, data)
+            self._take(self, data)
         except Malformed as error:
             self.lose(error.why)
         except EventTooLong:
@@ -233,9 +224,11 @@ class Upstream(asyncio.Protocol):
 
         IS_HEAD_REQUEST: the answer has no body, whatever its head says.
         """
-        self._reset()
         self._call = call
-        self._state = _State.HEAD
+        self._take = Upstream._take_head
+        self.head = None
+        self.is_done = self._was_woken = False
+        self.silent_s = 0
         self._streams = streams
         self._has_answer_body = not is_head_request
         if len(body) > WRITE_AT_ONCE_BYTES:
@@ -274,7 +267,7 @@ class Upstream(asyncio.Protocol):
             return
         self._body = AnswerBody(head)
         if self._streams:
-            self._state = _State.BYTES
+            self._take = Upstream._pass
             self._wake_once()
             if not self._has_answer_body:
                 head.keep_alive = head.keep_alive and not rest
@@ -283,12 +276,12 @@ class Upstream(asyncio.Protocol):
                 self._pass(rest)
         elif head.is_sse:
             self.is_stream = True
-            self._state = _State.EVENTS
+            self._take = Upstream._take_events
             self._assembler.flush()
             if rest or not head.length:
                 self._take_events(rest)
         else:
-            self._state = _State.COLLECT
+            self._take = Upstream._collect
             self._collect(rest)
 
     def _collect(self, data: bytes) -> None:
@@ -329,17 +322,22 @@ class Upstream(asyncio.Protocol):
         """Whole events have come: keep them, and pass them on once the call relays. EVENTS: they, where unframed."""
         self.tail.append(framed)
         self.tail_bytes += len(framed)
-        self.relayed_bytes += len(framed)
         if len(self.first) < FIRST_BYTES:
             self.first += dechunk(framed[: sse.first_end(framed, FIRST_BYTES)])
-        if self._is_relaying:
-            if events is not None and self._rewriter is not None:
-                framed = self._rewritten(self._rewriter, framed, events)
-            if framed and self._out is not None:
-                self._out.write(framed)
-            while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
-                self.tail_bytes -= len(self.tail.popleft())
+        if not self._is_relaying:
+            self._keep(framed)
             return
+        if events is not None and self._rewriter is not None:
+            framed = self._rewritten(self._rewriter, framed, events)
+        if framed and self._out is not None:
+            self._out.write(framed)
+        while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
+            let_go = len(self.tail.popleft())
+            self.tail_bytes -= let_go
+            self.dropped_bytes += let_go
+
+    def _keep(self, framed: bytes) -> None:
+        """The call has not said yet what is to become of the stream: FRAMED waits in the tail."""
         if self.tail_bytes > COLLECT_BYTES_MAX:
             raise Malformed(502, "the answer is too large")
         if self.tail_bytes > HELD_BYTES_MAX and not self._is_gathering:
@@ -370,6 +368,11 @@ class Upstream(asyncio.Protocol):
             self.pause()
 
     # -- the call's side -------------------------------------------------------------------------------------------
+
+    @property
+    def relayed_bytes(self) -> int:
+        """Bytes of the stream so far, chunk framing included."""
+        return self.dropped_bytes + self.tail_bytes
 
     def whole(self) -> bytes:
         """The body of a collected answer."""
@@ -432,20 +435,24 @@ class Upstream(asyncio.Protocol):
     def _finish(self) -> None:
         """The answer is whole; the connection stays the call's own until `give_back`."""
         self._was_woken = True  # the end wakes the call, not an event that the end sets free
-        if self._state is _State.EVENTS:
-            rest = self._assembler.flush()
-            self._emit_events(rest + b"\n\n" if rest.strip(b"\r\n") else rest)
-            ending = self._rewriter.end() if self._is_relaying and self._rewriter is not None else b""
-            if ending and self._out is not None:
-                self._out.write(chunk(ending))
-        elif self._state is _State.BYTES and self._has_answer_body and self._body.ends_at_close:
+        if self.is_stream:
+            self._end_events()
+        elif self._streams and self._has_answer_body and self._body.ends_at_close:
             self._write_out(LAST_CHUNK)
         self.is_done = True
-        self._state = _State.IDLE
-        self.resume()
+        self._take = Upstream._take_unasked
+        if self._is_paused:
+            self.resume()
         call, self._call = self._call, None
         if call is not None:
             call.wake()
+
+    def _end_events(self) -> None:
+        rest = self._assembler.flush()
+        self._emit_events(rest + b"\n\n" if rest.strip(b"\r\n") else rest)
+        ending = self._rewriter.end() if self._is_relaying and self._rewriter is not None else b""
+        if ending and self._out is not None:
+            self._out.write(chunk(ending))
 
     def give_back(self) -> None:
         """The call has read what it wanted: another may have the connection. Before the answer's end, it is closed."""
@@ -458,8 +465,9 @@ class Upstream(asyncio.Protocol):
         elif self.head is None or not self.head.keep_alive:
             self.transport.close()
         else:
-            self._parts = []  # the rest is forgotten by the next `send`
-            self.tail = deque()
+            self._parts = []
+            if self.is_stream or self._streams:
+                self._forget_stream()
             self._is_reused = True
             self._owner.put(self)
 
@@ -485,12 +493,3 @@ class Upstream(asyncio.Protocol):
         call, self._call = self._call, None
         if call is not None:
             call.fail(why)
-
-
-_TAKERS = {
-    _State.IDLE: Upstream._take_unasked,
-    _State.HEAD: Upstream._take_head,
-    _State.COLLECT: Upstream._collect,
-    _State.EVENTS: Upstream._take_events,
-    _State.BYTES: Upstream._pass,
-}
