@@ -16,8 +16,6 @@ import sys
 import time
 from typing import Any
 
-from without_money import FreeLedger
-
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache, Principal
 from hypereal.accounts.cache import _Entry
@@ -32,6 +30,7 @@ from hypereal.limits import RateLimiter
 from hypereal.limits.limiter import _Window
 from hypereal.net import Address, Connection, Pool
 from hypereal.net.upstream import Upstream
+from without_money import FreeLedger
 
 KEY = "ck_" + "0" * 64
 OWNER = AccountId("acc_bench")
@@ -113,7 +112,8 @@ def request(payload: bytes) -> bytes:
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8787\r\nAuthorization: Bearer %s\r\nContent-Type: "
         b"application/json\r\nAccept: application/json\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: OpenAI/Python "
         b"1.109.1\r\nX-Stainless-Lang: python\r\nX-Stainless-Package-Version: 1.109.1\r\nX-Stainless-OS: Linux\r\n"
-        b"X-Stainless-Arch: x64\r\nX-Stainless-Runtime: CPython\r\nX-Stainless-Async: false\r\nContent-Length: %d\r\n\r\n%s"
+        b"X-Stainless-Arch: x64\r\nX-Stainless-Runtime: CPython\r\nX-Stainless-Async: false\r\n"
+        b"Content-Length: %d\r\n\r\n%s"
     ) % (KEY.encode(), len(payload), payload)
 
 
@@ -135,9 +135,9 @@ def stream(burst: bool) -> list[bytes]:
     """100 events and [DONE], in one read or one each."""
     base = '{"id":"chatcmpl-abc123","object":"chat.completion.chunk","created":1700000000,"model":"gpt-up","choices":'
     chunks = [base + '[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}']
-    chunks += [
-        base + '[{"index":0,"delta":{"content":" token%d"},"finish_reason":null}],"usage":null}' % i for i in range(97)
-    ]
+    for token in range(97):
+        delta = f'{{"content":" token{token}"}}'
+        chunks += [base + f'[{{"index":0,"delta":{delta},"finish_reason":null}}],"usage":null}}']
     chunks += [base + '[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}']
     chunks += [
         base + '[],"usage":{"prompt_tokens":123,"completion_tokens":97,"total_tokens":220,'
@@ -179,7 +179,8 @@ async def measure(options: argparse.Namespace) -> None:
             times.append((time.process_time() - began) / (CALLS // 10) * 1e6)
             plane.ledger._books._lines.clear()
         frames, bytecodes, where = count(one_call)
-        print(f"{name:10} {min(times):7.1f} us (median {statistics.median(times):.1f})  {frames} frames  {bytecodes} bytecodes")
+        us = f"{min(times):7.1f} us (median {statistics.median(times):.1f})"
+        print(f"{name:10} {us}  {frames} frames  {bytecodes} bytecodes")
         if options.where:
             for (function, line), (ops, calls) in where.most_common(120):
                 print(f"    {ops:5} bytecodes {calls:3} calls  {function}:{line}")
@@ -256,7 +257,14 @@ def count(one_call: Any) -> tuple[int, int, "collections.Counter[Any]"]:
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
         nonlocal frames, bytecodes
-        place = where[frame.f_code.co_filename.rsplit("/", 2)[-2:][0] + "/" + frame.f_code.co_filename.rsplit("/", 1)[-1] + " " + frame.f_code.co_qualname, frame.f_code.co_firstlineno]
+        place = where[
+            frame.f_code.co_filename.rsplit("/", 2)[-2:][0]
+            + "/"
+            + frame.f_code.co_filename.rsplit("/", 1)[-1]
+            + " "
+            + frame.f_code.co_qualname,
+            frame.f_code.co_firstlineno,
+        ]
         if event == "call":
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
             frames += 1

@@ -4,24 +4,22 @@
 """
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from hypereal.cli import main
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Hold, Ledger, Payer, Settlement, Ticket, UsageRow
-from hypereal.ledger.holds import TicketState
+from hypereal.ledger import Hold, Ledger, Payer, Settlement, UsageRow
 from hypereal.serve import data, supervisor
 
-NOTHING = Settlement(charged=Micro(0), written_off=Micro(0))
+NOTHING = Settlement(Micro(0), Micro(0))
 
 
 class FreeLedger(Ledger):
     """Gives every hold at once, out of nothing, and forgets it."""
 
-    def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None]) -> Ticket:
-        return Ticket(Hold((), 0), amount, on_ready, False, state=TicketState.HELD)
+    def hold_now(self, payer: Payer, amount: Micro) -> Hold | None:
+        return Hold((), 0)
 
     def settle(self, hold: Hold, cost: Micro, usage: Usage, row: UsageRow) -> Settlement:
         return NOTHING

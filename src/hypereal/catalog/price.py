@@ -38,7 +38,7 @@ class Price(Rates, frozen=True, kw_only=True):
 
 def price_of(price: Price, usage: Usage) -> Micro:
     """What USAGE costs in micro-credits, rounded up once."""
-    rates = _rates_at(price, usage.input_tokens_total)
+    rates = _rates_at(price, usage.input_tokens_total) if price.long_context else price
     tokens = (
         usage.input_tokens * rates.input
         + usage.cache_read_tokens * rates.cache_read
@@ -46,7 +46,8 @@ def price_of(price: Price, usage: Usage) -> Micro:
         + usage.cache_write_1h_tokens * rates.cache_write_1h
         + usage.output_tokens * rates.output
     )
-    return Micro(micro_for(tokens) + usage.web_searches * price.web_search)
+    cost = micro_for(tokens)
+    return Micro(cost + usage.web_searches * price.web_search) if usage.web_searches else cost
 
 
 def worst_case(price: Price, input_tokens: int, output_tokens: int, web_searches: int = 0) -> Micro:
@@ -54,7 +55,7 @@ def worst_case(price: Price, input_tokens: int, output_tokens: int, web_searches
 
     Every input token is taken as the dearest kind, since a cache write costs more than plain input.
     """
-    rates = _rates_at(price, input_tokens)
+    rates = _rates_at(price, input_tokens) if price.long_context else price
     dearest = max(rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h)
     return Micro(micro_for(input_tokens * dearest + output_tokens * rates.output) + web_searches * price.web_search)
 

@@ -1,9 +1,7 @@
 """The heads of our answers, and our own errors as whole answers. The one place where either is written."""
 
-from email.utils import formatdate
-
 from hypereal.gateway.call import Call
-from hypereal.kit import clock
+from hypereal.kit.clock import coarse
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError
 from hypereal.kit.money import MICRO_PER_CREDIT
@@ -28,24 +26,8 @@ PREFLIGHT = (
 )
 
 
-class _Date:
-    """The `date` line of the current second."""
-
-    unix_s = 0
-    line = b""
-
-
-def date_line() -> bytes:
-    """`date: …`"""
-    now = int(clock.coarse.unix_s)
-    if _Date.unix_s != now:
-        _Date.unix_s = now
-        _Date.line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
-    return _Date.line
-
-
 def head(
-    call: Call, status: int, content_type: bytes, length: int | None, *, quota: Quota | None = None, extra: bytes = b""
+    call: Call, status: int, content_type: bytes, length: int | None, quota: Quota | None = None, extra: bytes = b""
 ) -> bytes:
     """A whole answer head. LENGTH None: chunked. EXTRA are ready lines, each with its CRLF."""
     request_id = call.request_id.encode()
@@ -61,12 +43,12 @@ def head(
     if not call.connection.keeps_alive:
         extra = b"connection: close\r\n" + extra
     return (
-        b"HTTP/1.1 %d %s\r\n%scontent-type: %s\r\n%s"
+        b"HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: %s\r\n%s"
         b"x-request-id: %s\r\nrequest-id: %s\r\nx-hypereal-request-id: %s\r\n%s\r\n"
     ) % (
         status,
         REASONS.get(status, b"Unknown"),
-        date_line(),
+        coarse.http_date,
         content_type,
         CHUNKED if length is None else b"content-length: %d\r\n" % length,
         request_id,

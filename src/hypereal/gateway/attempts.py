@@ -2,12 +2,12 @@
 
 import asyncio
 import random
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from hypereal.gateway.call import Call
 from hypereal.gateway.routing import Way
 from hypereal.kit import log
-from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import (
     HyperealError,
     InvalidRequest,
@@ -16,7 +16,7 @@ from hypereal.kit.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
-from hypereal.net import UpstreamLost
+from hypereal.net import Pool, Upstream, UpstreamLost
 from hypereal.wire import Request, upstream_error
 
 if TYPE_CHECKING:
@@ -52,21 +52,33 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
     assert request is not None
     last: AnswerRefused | UpstreamLost | None = None
     for way in ways if ways[0].target.is_available else _in_order(ways):
-        for tries in range(TRIES_PER_TARGET):
-            if bill.attempts >= TRIES_MAX:
-                break
+        bill.way = way
+        tries, was_stale = 0, False
+        while tries < TRIES_PER_TARGET and bill.attempts < TRIES_MAX:
             if tries:
                 await call.aside(asyncio.sleep(random.uniform(0, BACKOFF_S * 2**tries)))
+            tries += 1
             bill.attempts += 1
-            bill.way = way
             try:
-                await _ask(call, way, request, counts_tokens)
-                _check(call, bill, way)
+                pool, head, body = _request(call, way, request, counts_tokens)
+                upstream = None if was_stale else pool.take()
+                if upstream is None:
+                    upstream = await call.aside(pool.connect())
+                call.upstream = upstream
+                upstream.send(call, head, body)
+                await call.wait()
+                call.first_byte_s = monotonic()
+                _check(bill, way, upstream)
                 way.target.succeeded()
                 return way
             except (UpstreamLost, AnswerRefused) as error:
                 last = error
+                call.first_byte_s = 0.0
                 _let_go(call)
+                was_stale = isinstance(error, UpstreamLost) and error.is_stale
+                if was_stale:
+                    tries, bill.attempts = tries - 1, bill.attempts - 1  # closed while it was idle: not a try
+                    continue
                 way.target.failed()
                 log.get("gateway").info(
                     "target failed", target=way.target.name, request_id=call.request_id, why=str(error)
@@ -81,38 +93,25 @@ def _in_order(ways: tuple[Way, ...]) -> list[Way]:
     return sorted(ways, key=lambda way: not way.target.is_available)
 
 
-async def _ask(call: Call, way: Way, request: Request, counts_tokens: bool) -> None:
-    pool, head = way.line(stream=request.stream, counts_tokens=counts_tokens)
+def _request(call: Call, way: Way, request: Request, counts_tokens: bool) -> tuple[Pool, bytes, bytes]:
+    """What is sent along WAY: the pool of its address, the whole head, the body."""
+    pool, head = way.line(request.stream, counts_tokens)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
     body = way.wire.write(request, way.target.model, way.profile)
     forwarded = call.facts.forwarded
-    if way.dialect is Dialect.ANTHROPIC_MESSAGES and b"anthropic-version:" not in forwarded:
+    if way.is_messages and b"anthropic-version:" not in forwarded:
         forwarded += ANTHROPIC_VERSION
-    head = b"%s%d\r\n%s\r\n" % (head, len(body), forwarded)
     call.silence_s_max = way.target.provider.timeout_s
-    upstream = pool.take()
-    while True:
-        if upstream is None:
-            upstream = await call.aside(pool.connect())
-        call.upstream = upstream
-        upstream.send(call, head, body)
-        try:
-            return await call.wait()
-        except UpstreamLost as lost:
-            if not lost.is_stale:
-                raise
-            _let_go(call)  # closed while it was idle: not a try, a new connection
-            upstream = None
+    return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body
 
 
-def _check(call: Call, bill: "Bill", way: Way) -> None:
+def _check(bill: "Bill", way: Way, upstream: Upstream) -> None:
     """Raises AnswerRefused unless the answer is one; InvalidRequest or RequestTooLarge where the caller is to blame.
 
     Usage that a plain answer says is kept: what was counted was answered.
     """
-    upstream = call.upstream
-    assert upstream is not None and upstream.head is not None
+    assert upstream.head is not None
     status = upstream.head.status
     said = upstream.first if upstream.is_stream else upstream.whole()
     if status == 200:

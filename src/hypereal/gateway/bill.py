@@ -1,15 +1,16 @@
 """What one call costs and who pays for it: held before it costs anything, settled exactly once, logged in any case."""
 
 import math
-import time
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from hypereal.accounts import Principal
 from hypereal.catalog import Model, Price, price_of, surcharged, surcharges, worst_case
 from hypereal.gateway.call import Call
 from hypereal.gateway.metrics import Meter
-from hypereal.gateway.routing import Way
+from hypereal.gateway.offers import Offer
+from hypereal.gateway.routing import Target, Way
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
@@ -28,36 +29,56 @@ GROW_AT_PERCENT = 80
 BYTES_PER_TOKEN = 4
 STATUS_CLIENT_GONE = 499
 MODEL_CHARS_MAX = 200
+RESPONSES = Dialect.OPENAI_RESPONSES
 
 
 class Bill:
     """One call's money. `settle` closes the hold; `close`, always called last, settles what is still open."""
 
-    # Defaults stand at the class: a call sets few of them, and setting is what costs.
-    principal: Principal | None = None
-    quota: Quota | None = None
-    request: Request | None = None
-    model: Model | None = None
-    way: Way | None = None
-    answer = b""
-    """A plain answer, as the upstream gave it."""
-    usage: Usage | None = None
-    """What it said that it consumed."""
-    attempts = 0
-    status = 0
-    error_type: str | None = None
-    is_logged = False
-    _hold: Hold | None = None
-    _ticket: Ticket | None = None
-    _meter: Meter | None = None
-    _price: Price | None = None
-    _output_tokens_held = 0
-    _searches_held = 0
-    _answer_id: str | None = None
+    __slots__ = (
+        "_answer_id",
+        "_call",
+        "_hold",
+        "_output_tokens_held",
+        "_plane",
+        "_price",
+        "_searches_held",
+        "_ticket",
+        "answer",
+        "attempts",
+        "error_type",
+        "is_logged",
+        "model",
+        "principal",
+        "quota",
+        "request",
+        "status",
+        "usage",
+        "way",
+    )
 
     def __init__(self, call: Call, plane: "Plane") -> None:
         self._call = call
         self._plane = plane
+        self.principal: Principal | None = None
+        self.quota: Quota | None = None
+        self.request: Request | None = None
+        self.model: Model | None = None
+        self.way: Way | None = None
+        self.answer = b""
+        """A plain answer, as the upstream gave it."""
+        self.usage: Usage | None = None
+        """What it said that it consumed."""
+        self.attempts = 0
+        self.status = 0
+        self.error_type: str | None = None
+        self.is_logged = False
+        self._hold: Hold | None = None
+        self._ticket: Ticket | None = None
+        self._price: Price | None = None
+        self._output_tokens_held = 0
+        self._searches_held = 0
+        self._answer_id: str | None = None
 
     @property
     def payer(self) -> Principal:
@@ -67,40 +88,45 @@ class Bill:
 
     # -- before ----------------------------------------------------------------------------------------------------
 
-    def hold(self, request: Request, model: Model) -> bool:
+    def hold(self, request: Request, offer: Offer) -> bool:
         """Hold the worst case of REQUEST (contract 1.3). False where the database must be asked: `wait_for_hold` then.
 
         Raises InvalidRequest (a field that would change the price in a way that is not billed), Overloaded.
         """
-        assert model.price is not None
+        price = offer.price
         surcharge = surcharges(request.dialect, request.fields)
-        price = self._price = model.price
         if surcharge.rate_percent != 100:
-            price = self._price = surcharged(model.price, surcharge.rate_percent)
-        outputs = min(request.output_tokens_max or OUTPUT_TOKENS_DEFAULT, model.output_tokens_max) * request.choices
-        self._output_tokens_held = outputs
-        self._searches_held = surcharge.web_searches_max
+            price = surcharged(price, surcharge.rate_percent)
+        self._price = price
+        outputs = request.output_tokens_max or OUTPUT_TOKENS_DEFAULT
+        if outputs > offer.output_tokens_max:
+            outputs = offer.output_tokens_max
+        self._output_tokens_held = outputs = outputs * request.choices
+        self._searches_held = searches = surcharge.web_searches_max
         inputs = request.size_bytes
         if inputs > IMAGES_LIKELY_BYTES:
             inputs = DIALECTS[request.dialect].input_tokens_max(request)
-        amount = worst_case(price, min(inputs, model.context_tokens_max), outputs, self._searches_held)
-        self._ticket = ticket = self._plane.ledger.hold(self.payer, amount, self._call.wake)
-        if ticket.is_pending or ticket.error is not None:
-            return False
-        self._hold = ticket.take()
-        return True
+        if inputs > offer.context_tokens_max:
+            inputs = offer.context_tokens_max
+        amount = worst_case(price, inputs, outputs, searches)
+        ledger, payer = self._plane.ledger, self.payer
+        self._hold = ledger.hold_now(payer, amount)
+        if self._hold is not None:
+            return True
+        self._ticket = ledger.hold(payer, amount, self._call.wake)
+        return False
 
-    async def wait_for_hold(self) -> None:
+    async def wait_for_hold(self, offer: Offer) -> None:
         """The rest of `hold`. Raises InsufficientCredits, SpendingLimitReached, Overloaded."""
-        request, model, price = self.request, self.model, self._price
-        assert request is not None and model is not None and price is not None
+        request, price = self.request, self._price
+        assert request is not None and price is not None
         try:
             self._hold = await self._take()
         except InsufficientCredits:
             if request.size_bytes > IMAGES_LIKELY_BYTES:
                 raise
             # A token is a byte at most, but an image has far fewer tokens than bytes: look closer.
-            inputs = min(DIALECTS[request.dialect].input_tokens_max(request), model.context_tokens_max)
+            inputs = min(DIALECTS[request.dialect].input_tokens_max(request), offer.context_tokens_max)
             amount = worst_case(price, inputs, self._output_tokens_held, self._searches_held)
             self._ticket = self._plane.ledger.hold(self.payer, amount, self._call.wake)
             self._hold = await self._take()
@@ -143,24 +169,29 @@ class Bill:
 
     def settle(self, usage: Usage | None, *, status: int) -> Settlement:
         """Charge USAGE; None where the upstream did not say: then what was seen is counted here and marked."""
-        assert self._price is not None
         hold, self._hold = self._hold, None
-        assert hold is not None, "settled once"
+        price, way = self._price, self.way
+        assert hold is not None and price is not None and way is not None, "settled once, and only what was asked for"
         self.status = status
         if usage is None or usage.is_estimated:
             usage = self._estimate(usage)
-        if self.way is not None and self.way.dialect is Dialect.OPENAI_RESPONSES:
-            self._keep_answer()
-        settlement = self._plane.ledger.settle(hold, price_of(self._price, usage), usage, self._row())
+        if way.dialect == RESPONSES:
+            self._keep_answer(way)
+        meter = way.target.meter or self._meter_of(way.target)
+        settlement = self._plane.ledger.settle(hold, price_of(price, usage), usage, self._row(way, meter))
         self.is_logged = True
-        assert self._meter is not None
-        self._meter.spend(usage, settlement.charged, settlement.written_off)
+        meter.spend(usage, settlement.charged, settlement.written_off)
         return settlement
 
-    def _keep_answer(self) -> None:
+    def _meter_of(self, target: Target) -> Meter:
+        assert self.model is not None
+        target.meter = self._plane.meters.of(self.model.id, target.provider.name)
+        return target.meter
+
+    def _keep_answer(self, way: Way) -> None:
         """The answer is the payer's alone to continue, where its format lets one continue it."""
-        upstream, way = self._call.upstream, self.way
-        assert upstream is not None and way is not None
+        upstream = self._call.upstream
+        assert upstream is not None
         answer_id = way.wire.answer_id(upstream.first if upstream.is_stream else self.answer)
         if answer_id is not None:
             self._answer_id = answer_id
@@ -179,10 +210,12 @@ class Bill:
             return
         if self.principal is None:
             return
+        way = self.way
+        row = self._row_of_refused() if way is None else self._row(way, way.target.meter or self._meter_of(way.target))
         if hold is not None:
-            self._plane.ledger.release(hold, self._row())
+            self._plane.ledger.release(hold, row)
         else:
-            self._plane.ledger.record(self._row())
+            self._plane.ledger.record(row)
 
     def _seen(self) -> Usage | None:
         """What a stream that did not come to its end has said of its usage."""
@@ -219,19 +252,17 @@ class Bill:
         scale = upstream.relayed_bytes / max(1, upstream.tail_bytes)
         return math.ceil(text_bytes * scale / BYTES_PER_TOKEN)
 
-    def _row(self) -> UsageRow:
-        """The call's row of the usage log; counts it in the metrics too, once."""
-        call, request, model, way, payer = self._call, self.request, self.model, self.way, self.payer
-        if request is None or model is None or way is None:
-            return self._row_of_refused()
-        target, began_s = way.target, call.began_s
-        duration_s = time.monotonic() - began_s
-        first_byte_s = call.first_byte_s - began_s if call.first_byte_s else duration_s
-        self._meter = meter = self._plane.meters.of(model.id, target.provider.name)
-        meter.count(self.error_type or "ok", first_byte_s, duration_s)
+    def _row(self, way: Way, meter: Meter) -> UsageRow:
+        """The row of a call that was sent somewhere; counts it in METER too."""
+        call, request, model, payer, target = self._call, self.request, self.model, self.principal, way.target
+        assert request is not None and model is not None and payer is not None
+        began_s, first_byte_s = call.began_s, call.first_byte_s
+        duration_s = monotonic() - began_s
+        first_s = first_byte_s - began_s if first_byte_s else duration_s
+        meter.count(self.error_type or "ok", first_s, duration_s)
         return UsageRow(
             request_id=call.request_id,
-            started_at=datetime.fromtimestamp(self._plane.started_at(began_s), UTC),
+            started_at=datetime.fromtimestamp(began_s + self._plane.unix_minus_monotonic_s, UTC),
             owner_id=payer.owner_id,
             key_id=payer.key_id,
             endpoint=call.facts.endpoint,
@@ -243,7 +274,7 @@ class Bill:
             error_type=self.error_type,
             is_stream=request.stream,
             attempts=self.attempts,
-            first_byte_ms=int(first_byte_s * 1000) if call.first_byte_s else None,
+            first_byte_ms=int(first_s * 1000) if first_byte_s else None,
             duration_ms=int(duration_s * 1000),
             client=call.facts.client,
             upstream_id=self._answer_id,
@@ -254,11 +285,11 @@ class Bill:
         call, request, payer = self._call, self.request, self.payer
         route = call.facts.route
         assert route is not None
-        duration_s = time.monotonic() - call.began_s
+        duration_s = monotonic() - call.began_s
         self._plane.meters.of("none", "none").count(self.error_type or "ok", duration_s, duration_s)
         return UsageRow(
             request_id=call.request_id,
-            started_at=datetime.fromtimestamp(self._plane.started_at(call.began_s), UTC),
+            started_at=datetime.fromtimestamp(call.began_s + self._plane.unix_minus_monotonic_s, UTC),
             owner_id=payer.owner_id,
             key_id=payer.key_id,
             endpoint=route.endpoint,

@@ -5,8 +5,8 @@ The price: `asyncio.timeout`, `sleep` and the like work only inside `aside`, and
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Generator
+from time import monotonic
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -31,27 +31,42 @@ def _park() -> Generator[None, None, None]:
 class Call:
     """One request and its answer: the bridge between the protocols (callbacks) and the conductor (await)."""
 
-    first_byte_s = 0.0
-    """Monotonic, when the upstream's answer began; 0 until then."""
-    upstream: Upstream | None = None
-    """The connection that this call owns; given back by whoever conducts."""
-    silence_s_max = 0.0
-    """After how many seconds without a byte the upstream is given up."""
-    on_silence: Callable[[], None] | None = None
-    """Called by the sweep after each 15 s without a byte of the upstream."""
-    on_sweep: Callable[[], None] | None = None
-    """Called by the sweep, once a second, while the call streams."""
-    is_started = False
-    """Whether a byte of the answer went out: from then on failures are told in-band."""
-    is_over = False
-    _conductor: Coroutine[Any, None, None]
+    __slots__ = (
+        "_conductor",
+        "began_s",
+        "connection",
+        "facts",
+        "first_byte_s",
+        "head",
+        "is_over",
+        "is_started",
+        "on_silence",
+        "on_sweep",
+        "request_id",
+        "silence_s_max",
+        "upstream",
+    )
 
     def __init__(self, connection: Connection, head: RequestHead, facts: Facts) -> None:
         self.connection = connection
         self.head = head
         self.facts = facts
         self.request_id = new_request_id()
-        self.began_s = time.monotonic()
+        self.began_s = monotonic()
+        self.first_byte_s = 0.0
+        """Monotonic, when the upstream's answer began; 0 until then."""
+        self.upstream: Upstream | None = None
+        """The connection that this call owns; given back by whoever conducts."""
+        self.silence_s_max = 0.0
+        """After how many seconds without a byte the upstream is given up."""
+        self.on_silence: Callable[[], None] | None = None
+        """Called by the sweep after each 15 s without a byte of the upstream."""
+        self.on_sweep: Callable[[], None] | None = None
+        """Called by the sweep, once a second, while the call streams."""
+        self.is_started = False
+        """Whether a byte of the answer went out: from then on failures are told in-band."""
+        self.is_over = False
+        self._conductor: Coroutine[Any, None, None]
 
     # -- the conductor's side --------------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The route's; '' without one."""
     origin: bool
     """Whether a browser asks, so that the answer needs CORS fields."""
+    generates: bool = False
+    """An ordinary call that generates: nothing in the head stands against it."""
     refusal: HyperealError | None = None
     """Why the head alone suffices to refuse the call."""
 
@@ -101,9 +103,10 @@ _FIXED = {
 
 
 def read_facts(head: RequestHead) -> Facts:
-    """Read HEAD. Never raises: what does not fit a hot route belongs to the control process."""
+    """Read HEAD, and keep what was read with it. Never raises: what fits no hot route is for the control process."""
     route, credential = find_route(head), _credential(head)
-    return Facts(
+    refusal = None if route is None else _refusal(head, route, credential)
+    head.memo = facts = Facts(
         route=route,
         credential=credential,
         key_hash=hash_key(credential),
@@ -113,8 +116,12 @@ def read_facts(head: RequestHead) -> Facts:
         client=head.get(b"user-agent")[:CLIENT_CHARS_MAX].decode("latin-1"),
         endpoint="" if route is None else route.endpoint,
         origin=bool(head.get(b"origin")),
-        refusal=None if route is None else _refusal(head, route, credential),
+        generates=(
+            route is not None and route.action is Action.GENERATE and refusal is None and head.method == route.method
+        ),
+        refusal=refusal,
     )
+    return facts
 
 
 def _refusal(head: RequestHead, route: Route, credential: bytes) -> HyperealError | None:

@@ -48,9 +48,10 @@ async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, 
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)
-    model = bill.model = plane.catalog.require(request.model, request.dialect)
-    permit(bill.payer, model)
-    ways = tuple(way for way in plane.routing.ways(model, request.dialect) if way.bridge is None)
+    offer = plane.offers.of(request.model, request.dialect)
+    bill.model = offer.model
+    permit(bill.payer, offer.model)
+    ways = tuple(way for way in offer.ways if way.bridge is None)
     if ways:
         way = await open_answer(call, bill, ways, counts_tokens=True)
         assert call.upstream is not None

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,12 +13,16 @@ BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 METERS_MAX = 5000
 
 
-class Meter(msgspec.Struct):
-    """What went through one model at one provider. Times in seconds, credits in micro-credits."""
+@dataclass(slots=True)
+class Meter:
+    """What went through one model at one provider. Times in seconds, credits in micro-credits.
+
+    Not a struct of msgspec, though it crosses to the control process: setting a member of one costs ten times as much.
+    """
 
     model: str
     provider: str
-    calls: dict[str, int] = {}
+    calls: dict[str, int] = field(default_factory=dict)
     """By status class or error type: 'ok', 'rate_limit_error', 'client_gone', ..."""
     input_tokens: int = 0
     cache_read_tokens: int = 0
@@ -26,9 +31,9 @@ class Meter(msgspec.Struct):
     charged: int = 0
     written_off: int = 0
     estimated: int = 0
-    first_byte_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+    first_byte_buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     first_byte_s: float = 0.0
-    duration_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+    duration_buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     duration_s: float = 0.0
 
     def count(self, outcome: str, first_byte_s: float, duration_s: float) -> None:

@@ -8,7 +8,7 @@ from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
-from hypereal.gateway.replies import heartbeats, relay, reply_whole
+from hypereal.gateway.replies import heartbeats, is_whole, relay, reply
 from hypereal.gateway.requests import permit, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
@@ -49,16 +49,18 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)  # 400, 413
-    model = bill.model = plane.catalog.require(request.model, request.dialect)  # 400 with available_models
-    permit(bill.payer, model)  # 403
-    ways = plane.routing.ways(model, request.dialect)  # 400 that names another endpoint
+    offer = plane.offers.of(request.model, request.dialect)  # 400 that names the available models, or the endpoint
+    bill.model = offer.model
+    permit(bill.payer, offer.model)  # 403
+    ways = offer.ways
     if CONTINUES in request.fields:
         ways = await call.aside(plane.continuations.ways(bill.payer.owner_id, request, ways))  # 400
-    if not bill.hold(request, model):
-        await bill.wait_for_hold()  # 402
+    if not bill.hold(request, offer):
+        await bill.wait_for_hold(offer)  # 402
     if request.stream:
         call.on_silence = heartbeats(call, bill)
     way = await open_answer(call, bill, ways)  # 502, each target in turn
-    if reply_whole(call, bill, way):
-        return
-    await relay(call, bill, way)
+    if is_whole(call):
+        reply(call, bill, way)
+    else:
+        await relay(call, bill, way)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import cast
 
 from hypereal.accounts import KeyCache
 from hypereal.catalog import Catalog
@@ -9,9 +10,10 @@ from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
 from hypereal.gateway.call import Call
 from hypereal.gateway.cold import relay_cold
 from hypereal.gateway.continuations import Continuations
-from hypereal.gateway.facts import Action, Facts, read_facts
+from hypereal.gateway.facts import Facts, read_facts
 from hypereal.gateway.free_calls import answer_free
 from hypereal.gateway.metrics import Meters, Snapshot
+from hypereal.gateway.offers import Offers
 from hypereal.gateway.pipeline import conduct, generate
 from hypereal.gateway.refusals import as_error
 from hypereal.gateway.routing import Pools, Routing
@@ -31,6 +33,7 @@ class Plane:
 
     catalog: Catalog
     routing: Routing
+    offers: Offers
     requests_per_minute: int
     body_bytes_max: int
     trusted_proxies: frozenset[str]
@@ -47,7 +50,8 @@ class Plane:
         self.meters = Meters()
         self.connections: set[Connection] = set()
         self.is_draining = False
-        self._unix_minus_monotonic_s = time.time() - time.monotonic()
+        self.unix_minus_monotonic_s = time.time() - time.monotonic()
+        """Added to a reading of the monotonic clock, it is Unix time."""
 
     def configure(self, settings: Settings, catalog: Catalog, routing: Routing) -> None:
         """Take what an operator can change; calls in progress keep what they began with."""
@@ -56,29 +60,24 @@ class Plane:
         self.trusted_proxies = frozenset(settings.server.trusted_proxies)
         self.catalog = catalog
         self.routing = routing
-
-    def started_at(self, monotonic_s: float) -> float:
-        """A reading of the monotonic clock as Unix time."""
-        return monotonic_s + self._unix_minus_monotonic_s
+        self.offers = Offers(catalog, routing)
 
     # -- what a connection asks ------------------------------------------------------------------------------------
 
     def begin(self, connection: Connection, head: RequestHead) -> None:
         """Start the call of HEAD."""
-        facts = head.memo
-        if not isinstance(facts, Facts):
-            facts = head.memo = read_facts(head)
-        call = Call(connection, head, facts)
-        connection.call = call
-        route = facts.route
-        if route is None:
+        facts = cast(Facts | None, head.memo) or read_facts(head)
+        connection.call = call = Call(connection, head, facts)
+        if facts.generates:
+            call.begin(conduct(call, self, generate))
+        elif facts.route is None:
             call.begin(relay_cold(call, self))
         elif facts.refusal is not None:
-            call.begin(_answer_at_once(call, error_answer(call, facts.refusal, route.dialect, None)))
+            call.begin(_answer_at_once(call, error_answer(call, facts.refusal, facts.route.dialect, None)))
         elif head.method == b"OPTIONS":
             call.begin(_answer_at_once(call, _preflight(call)))
         else:
-            call.begin(conduct(call, self, generate if route.action is Action.GENERATE else answer_free))
+            call.begin(conduct(call, self, answer_free))
 
     def refuse(self, connection: Connection, why: Malformed) -> bytes:
         """The whole answer to a request that broke the grammar. Which dialect it wanted is unknown: the superset."""
@@ -95,7 +94,7 @@ class Plane:
     def sweep(self) -> None:
         """Watch every connection, call and pool."""
         clock.coarse.tick()
-        self._unix_minus_monotonic_s = clock.coarse.unix_s - clock.coarse.monotonic_s
+        self.unix_minus_monotonic_s = clock.coarse.unix_s - clock.coarse.monotonic_s
         for connection in list(self.connections):
             call = connection.call
             if isinstance(call, Call):

@@ -1,6 +1,5 @@
 """The answer of an upstream as the caller's answer: whole with its cost in the head, or relayed as it comes."""
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,7 @@ from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.rewriters import rewriter_for
 from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
-from hypereal.kit.usage import Usage
 from hypereal.net import LAST_CHUNK, Upstream, chunk
-from hypereal.providers import LOCAL
 from hypereal.wire import DIALECTS, Request
 
 if TYPE_CHECKING:
@@ -26,15 +23,39 @@ LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def reply_whole(call: Call, bill: "Bill", way: Way) -> bool:
-    """Answer at once where the upstream's answer is whole. False where it streams: `relay` then."""
-    call.first_byte_s = time.monotonic()
-    upstream = call.upstream
-    assert upstream is not None
-    if upstream.is_stream:
-        return False
-    _write_whole(call, bill, way, bill.usage, bill.answer)
-    return True
+def is_whole(call: Call) -> bool:
+    """Whether the upstream has answered in one piece, which `reply` answers with; else it streams: `relay`."""
+    assert call.upstream is not None
+    return not call.upstream.is_stream
+
+
+def reply(call: Call, bill: "Bill", way: Way) -> None:
+    """Settle, then answer with the bill's whole answer, which is in the upstream's dialect, as the caller wants it."""
+    request, upstream, transport, body = bill.request, call.upstream, call.connection.transport, bill.answer
+    assert request is not None and upstream is not None
+    if bill.usage is None:
+        _require_object(body)
+    if way.bridge is not None:
+        body = way.bridge.answer(body, way.profile)
+    content_type = answers.JSON
+    if request.stream:
+        body, content_type = _as_stream(call, request, body)
+    settlement = bill.settle(bill.usage, status=200)  # last, since an answer that cannot be given costs nothing
+    if call.is_started:
+        transport.write(chunk(body) + LAST_CHUNK)
+        return
+    call.is_started = True
+    target = way.target
+    labels = target.labels if not target.is_local else target.labels + _local_line(upstream)
+    extra = labels + answers.cost_line(settlement.charged)
+    transport.write(answers.head(call, 200, content_type, len(body), bill.quota, extra) + body)
+
+
+def _as_stream(call: Call, request: Request, body: bytes) -> tuple[bytes, bytes]:
+    """A plain answer for a caller who asked for a stream, and its content type."""
+    if _wants_array(call):
+        return b"[" + body + b"]", answers.JSON
+    return DIALECTS[request.dialect].unfold(body), answers.EVENTS
 
 
 async def relay(call: Call, bill: "Bill", way: Way) -> None:
@@ -47,7 +68,8 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     assert upstream is not None and request is not None
     if not _is_relayed(call, request):
         return await _gather(call, bill, way)
-    head = b"" if call.is_started else _stream_head(call, bill, way.target.labels + _local_line(way, upstream))
+    labels = way.target.labels + (_local_line(upstream) if way.target.is_local else b"")
+    head = b"" if call.is_started else _stream_head(call, bill, labels)
     call.is_started = True
     call.on_sweep = bill.grow_with_stream
     upstream.relay(connection.transport, head, rewriter_for(request, way))
@@ -75,8 +97,9 @@ async def _gather(call: Call, bill: "Bill", way: Way) -> None:
         await call.wait()
     events = upstream.events()
     _require_end(way, events)
-    usage = way.wire.usage_of_stream(upstream.first, events, way.profile)
-    _write_whole(call, bill, way, usage, way.wire.fold(events))
+    bill.usage = way.wire.usage_of_stream(upstream.first, events, way.profile)
+    bill.answer = way.wire.fold(events)
+    reply(call, bill, way)
 
 
 def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
@@ -100,29 +123,7 @@ def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
 
 def _stream_head(call: Call, bill: "Bill", labels: bytes) -> bytes:
     """The head of a stream. Its cost is not known yet, so no field says it."""
-    return answers.head(call, 200, answers.EVENTS, None, quota=bill.quota, extra=labels)
-
-
-def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: bytes) -> None:
-    """Settle, then answer with BODY, an answer in the upstream's dialect, as the caller wants it."""
-    request, upstream, transport = bill.request, call.upstream, call.connection.transport
-    assert request is not None and upstream is not None
-    if usage is None:
-        _require_object(body)
-    if way.bridge is not None:
-        body = way.bridge.answer(body, way.profile)
-    content_type = answers.JSON
-    if request.stream and _wants_array(call):
-        body = b"[" + body + b"]"
-    elif request.stream:
-        body, content_type = DIALECTS[request.dialect].unfold(body), answers.EVENTS
-    settlement = bill.settle(usage, status=200)  # last, since an answer that cannot be given costs nothing
-    if call.is_started:
-        transport.write(chunk(body) + LAST_CHUNK)
-        return
-    call.is_started = True
-    extra = way.target.labels + _local_line(way, upstream) + answers.cost_line(settlement.charged)
-    transport.write(answers.head(call, 200, content_type, len(body), quota=bill.quota, extra=extra) + body)
+    return answers.head(call, 200, answers.EVENTS, None, bill.quota, labels)
 
 
 def _require_end(way: Way, tail: bytes) -> None:
@@ -151,9 +152,7 @@ def _wants_array(call: Call) -> bool:
     return route is not None and route.stream is True and b"alt=sse" not in call.head.query
 
 
-def _local_line(way: Way, upstream: Upstream) -> bytes:
+def _local_line(upstream: Upstream) -> bytes:
     """The local model says when it had to cut a prompt; nobody else may write such a field."""
-    if way.target.provider.name != LOCAL or upstream.head is None:
-        return b""
-    value = upstream.head.get(LOCAL_TRUNCATED)
-    return b"%s: true\r\n" % LOCAL_TRUNCATED if value == b"true" else b""
+    assert upstream.head is not None
+    return b"%s: true\r\n" % LOCAL_TRUNCATED if upstream.head.get(LOCAL_TRUNCATED) == b"true" else b""

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 
 from hypereal.catalog import ROUTES, Model, TargetSpec
+from hypereal.gateway.metrics import Meter
 from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
@@ -21,13 +22,16 @@ OPEN_S = 10.0
 class Target:
     """One model at one provider, and how it fares."""
 
-    __slots__ = ("_failures", "_open_until_s", "dialects", "labels", "model", "name", "provider")
+    __slots__ = ("_failures", "_open_until_s", "dialects", "is_local", "labels", "meter", "model", "name", "provider")
 
     def __init__(self, provider: Provider, spec: TargetSpec, catalog_id: str) -> None:
         self.provider = provider
         self.model = spec.model
         self.name = f"{provider.name}:{spec.model}"
         self.dialects = frozenset(provider.base_urls) & (spec.dialects or frozenset(Dialect))
+        self.is_local = provider.name == LOCAL
+        self.meter: Meter | None = None
+        """What went through it; set by the first call."""
         self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n".encode()
         self._failures = 0
         self._open_until_s = 0.0
@@ -35,11 +39,12 @@ class Target:
     @property
     def is_available(self) -> bool:
         """Whether its circuit breaker is closed."""
-        return self._open_until_s <= clock.coarse.monotonic_s
+        return not self._open_until_s or self._open_until_s <= clock.coarse.monotonic_s
 
     def succeeded(self) -> None:
         """It answered."""
-        self._failures = 0
+        if self._failures:
+            self._failures, self._open_until_s = 0, 0.0
 
     def failed(self) -> None:
         """It did not; after FAILURES_MAX in a row it is left alone for OPEN_S."""
@@ -51,18 +56,19 @@ class Target:
 class Way:
     """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
 
-    __slots__ = ("_lines", "bridge", "dialect", "pools", "profile", "target", "wire")
+    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "pools", "profile", "target", "wire")
 
     def __init__(self, target: Target, dialect: Dialect, bridge: Bridge | None, pools: "Pools") -> None:
         self.target = target
         self.dialect = dialect
+        self.is_messages = dialect is Dialect.ANTHROPIC_MESSAGES
         self.wire = DIALECTS[dialect]
         self.bridge = bridge
         self.profile = PROFILES[target.provider.usage]
         self.pools = pools
         self._lines: dict[tuple[bool, bool], tuple[Pool, bytes]] = {}
 
-    def line(self, *, stream: bool, counts_tokens: bool) -> tuple[Pool, bytes]:
+    def line(self, stream: bool, counts_tokens: bool) -> tuple[Pool, bytes]:
         """The pool, and the request's head up to the digits of its content-length."""
         line = self._lines.get((stream, counts_tokens))
         if line is None:

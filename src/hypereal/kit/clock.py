@@ -2,23 +2,27 @@
 
 import time
 from datetime import UTC, datetime
+from email.utils import formatdate
 from pathlib import Path
 
 
 class CoarseClock:
     """Cheap readings of now, at most a second old while a sweep runs."""
 
-    __slots__ = ("monotonic_s", "unix_s")
+    __slots__ = ("http_date", "monotonic_s", "unix_s")
 
     def __init__(self) -> None:
         self.monotonic_s = 0.0
         self.unix_s = 0.0
+        self.http_date = b""
+        """As the `date` field of an answer has it."""
         self.tick()
 
     def tick(self) -> None:
         """Read the real clocks. Called by the sweep."""
         self.monotonic_s = time.monotonic()
         self.unix_s = time.time()
+        self.http_date = formatdate(self.unix_s, usegmt=True).encode()
 
 
 coarse = CoarseClock()

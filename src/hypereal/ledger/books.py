@@ -103,6 +103,25 @@ class Books:
 
     # -- a hold's life -------------------------------------------------------------------------------------------
 
+    def hold_now(self, payer: Payer, amount: Micro) -> Hold | None:
+        """Reserve AMOUNT where the leases have it and nobody waits for it; None: `hold` has the answer."""
+        pools = self._pools_of(payer)
+        wallet = pools[0]
+        if (
+            wallet.balance is None
+            or wallet.balance - wallet.charged < self._balance_min
+            or len(self._lines) >= ROWS_MAX
+            or boottime_s() >= self.live_until_s
+        ):
+            return None
+        amount = amount or Micro(1)
+        for pool in pools:
+            if pool.free < amount or pool.wanted or not pool.is_limit_sent:
+                return None
+        for pool in pools:
+            pool.free -= amount
+        return Hold(pools, self._epoch, amount)
+
     def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None]) -> Ticket:
         """Reserve AMOUNT, at once where the leases have it. The ticket may be held, refused or pending.
 
@@ -145,10 +164,11 @@ class Books:
         if not hold.is_open:
             raise AlreadySettled
         begun = facts(row, usage)
-        cost = Micro(min(cost, COST_MAX))
+        if cost > COST_MAX:
+            cost = Micro(COST_MAX)
         charged = self._close(hold, cost)
         self._lines.append(Line(begun, cost, charged, hold.pools))
-        return Settlement(charged=charged, written_off=Micro(cost - charged))
+        return Settlement(charged, Micro(cost - charged))
 
     def record(self, row: UsageRow) -> None:
         """Log a call that cost nothing and held nothing."""
@@ -351,7 +371,8 @@ class Books:
         held = hold.amount if hold.epoch == self._epoch else 0
         charged = cost
         for pool in hold.pools:
-            charged = min(charged, held + pool.free)
+            if charged > held + pool.free:
+                charged = held + pool.free
         hold.is_open = False
         for pool in hold.pools:
             pool.free += held - charged

@@ -26,7 +26,7 @@ class Payer(Protocol):
     def spending_limit(self) -> Micro | None: ...
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How one call's cost was met: `cost = charged + written_off`, micro-credits."""
 
     charged: Micro
@@ -84,13 +84,16 @@ class TicketState(enum.Enum):
     CANCELLED = enum.auto()
 
 
-class Hold(msgspec.Struct, eq=False):
+class Hold:
     """Credit reserved for one call, from every pool that applies. Settled exactly once."""
 
-    pools: tuple[Pool, ...]
-    epoch: int
-    amount: int = 0
-    is_open: bool = True
+    __slots__ = ("amount", "epoch", "is_open", "pools")
+
+    def __init__(self, pools: tuple[Pool, ...], epoch: int, amount: int = 0) -> None:
+        self.pools = pools
+        self.epoch = epoch
+        self.amount = amount
+        self.is_open = True
 
 
 class Ticket(msgspec.Struct, eq=False):

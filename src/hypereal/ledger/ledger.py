@@ -55,6 +55,10 @@ class Ledger:
 
     # -- the life of a hold --------------------------------------------------------------------------------------
 
+    def hold_now(self, payer: Payer, amount: Micro) -> Hold | None:
+        """Reserve AMOUNT from the payer's wallet and its key's month, from what is leased. None: ask with `hold`."""
+        return self._books.hold_now(payer, amount)
+
     def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None]) -> Ticket:
         """Reserve AMOUNT from the payer's wallet and, where the key has a limit, from its month.
 
@@ -87,7 +91,8 @@ class Ledger:
         Raises AlreadySettled the second time, which changes nothing.
         """
         settlement = self._books.settle(hold, cost, usage, row)
-        self._wake_later()
+        if not self._is_timer_set:
+            self._wake_later()
         return settlement
 
     def release(self, hold: Hold, row: rows.UsageRow) -> None:

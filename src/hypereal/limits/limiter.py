@@ -4,8 +4,8 @@ Windows are minutes of the database's clock. A slice is worth nothing after its 
 """
 
 import asyncio
-import math
-import time
+from math import ceil
+from time import monotonic
 
 import msgspec
 
@@ -19,7 +19,7 @@ WINDOWS_MAX = 100_000
 ROUNDS_MAX = 8
 
 
-class Quota(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Quota(msgspec.Struct, frozen=True, gc=False):
     """What a reply says of its owner's window, this request counted."""
 
     limit: int
@@ -36,14 +36,19 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         }
 
 
-class _Window(msgspec.Struct):
-    limit: int
-    left: int
-    """Of this process's slices."""
-    used: int
-    """By all, as the database last said; this process's slices count as used."""
-    ends_s: float
-    """By `time.monotonic`, never later than the database's minute."""
+class _Window:
+    """One owner's minute. Not a struct: setting a member of one costs more than all the rest of `admit`."""
+
+    __slots__ = ("ends_s", "left", "limit", "unused")
+
+    def __init__(self, limit: int, left: int, used: int, ends_s: float) -> None:
+        self.limit = limit
+        self.left = left
+        """Of this process's slices."""
+        self.unused = max(0, limit - used)
+        """By anyone, as the database last said; this process's slices count as used."""
+        self.ends_s = ends_s
+        """By `time.monotonic`, never later than the database's minute."""
 
 
 class RateLimiter:
@@ -64,16 +69,16 @@ class RateLimiter:
         window = self._windows.get(owner_id)
         if window is None or window.limit != per_minute:
             return None
-        left_s = window.ends_s - time.monotonic()
+        left_s = window.ends_s - monotonic()
         if left_s <= 0:
             return None
-        if window.left == 0:
-            if window.used < per_minute:
+        left = window.left
+        if left == 0:
+            if window.unused:
                 return None
-            raise _over(Quota(limit=per_minute, remaining=0, reset_s=_whole(left_s)))
-        window.left -= 1
-        remaining = max(0, per_minute - window.used) + window.left
-        return Quota(limit=per_minute, remaining=remaining, reset_s=_whole(left_s))
+            raise _over(Quota(per_minute, 0, ceil(left_s)))
+        window.left = left = left - 1
+        return Quota(per_minute, window.unused + left, ceil(left_s))
 
     async def fetch(self, owner_id: AccountId, per_minute: int) -> Quota:
         """Take a slice of the window, then admit. Callers of one owner share one query.
@@ -110,7 +115,7 @@ class RateLimiter:
             task.exception()  # whoever awaited it has it; nobody may be left to
 
     async def _take(self, owner_id: AccountId, per_minute: int) -> None:
-        asked_s = time.monotonic()
+        asked_s = monotonic()
         async with self._database.connection() as connection:
             taken = await store.take(connection, owner_id, per_minute, self._wanted.get(owner_id, 1), self._shares)
         if len(self._windows) >= WINDOWS_MAX:
@@ -122,10 +127,6 @@ class RateLimiter:
             left += window.left
             ends_s = min(ends_s, window.ends_s)
         self._windows[owner_id] = _Window(per_minute, left, taken.used, ends_s)
-
-
-def _whole(seconds: float) -> int:
-    return max(1, math.ceil(seconds))
 
 
 def _over(quota: Quota) -> RateLimited:

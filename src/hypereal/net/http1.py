@@ -318,16 +318,8 @@ class ChunkWalker:
             data = self.joint + data
         elif at and self._is_inside(data, payload):
             return -1
-        step = self._step
-        distance = _joints[step].get
         while True:
-            if payload is None:
-                while far := distance(data[at : at + step]):
-                    at += far
-            else:
-                while far := distance(data[at : at + step]):
-                    payload.append(data[at + step : at + far])
-                    at += far
+            at = self._hop(data, at, payload)
             if at > len(data):
                 self._left, self.joint = at - len(data), b""
                 return -1
@@ -341,8 +333,19 @@ class ChunkWalker:
             if payload is not None:
                 payload.append(data[at : at + size])
             at += size
-            step = self._step
-            distance = _joints[step].get
+
+    def _hop(self, data: bytes, at: int, payload: list[bytes] | None) -> int:
+        """From the joint at AT over all chunks whose joints are as long as the last; returns where that ends."""
+        step = self._step
+        distance = _joints[step].get
+        if payload is None:
+            while far := distance(data[at : at + step]):
+                at += far
+        else:
+            while far := distance(data[at : at + step]):
+                payload.append(data[at + step : at + far])
+                at += far
+        return at
 
     def _is_inside(self, data: bytes, payload: list[bytes] | None) -> bool:
         """Take the rest of a payload that a read cut off; does DATA end before it?"""

@@ -1,0 +1,45 @@
+"""What a name that a caller wrote comes to: a model, its price, and where it can be sent. Looked up once a call."""
+
+from hypereal.catalog import Catalog, Model, Price
+from hypereal.gateway.routing import Routing, Way
+from hypereal.kit.dialects import Dialect
+
+OFFERS_MAX = 10_000
+
+
+class Offer:
+    """A model as the callers of one dialect get it."""
+
+    __slots__ = ("context_tokens_max", "model", "output_tokens_max", "price", "ways")
+
+    def __init__(self, model: Model, price: Price, ways: tuple[Way, ...]) -> None:
+        self.model = model
+        self.price = price
+        self.ways = ways
+        """In order of preference; never empty."""
+        self.context_tokens_max = model.context_tokens_max
+        self.output_tokens_max = model.output_tokens_max
+
+
+class Offers:
+    """The offers of one catalog and one routing. Made anew when either changes; calls keep what they began with."""
+
+    def __init__(self, catalog: Catalog, routing: Routing) -> None:
+        self._catalog = catalog
+        self._routing = routing
+        self._known: dict[tuple[str, Dialect], Offer] = {}
+
+    def of(self, name: str, dialect: Dialect) -> Offer:
+        """What NAME means to a caller who speaks DIALECT.
+
+        Raises UnknownModel with the available ones, InvalidRequest that names the right endpoint.
+        """
+        return self._known.get((name, dialect)) or self._find(name, dialect)
+
+    def _find(self, name: str, dialect: Dialect) -> Offer:
+        model = self._catalog.require(name, dialect)
+        assert model.price is not None, "the catalog lets no other through"
+        offer = Offer(model, model.price, self._routing.ways(model, dialect))
+        if len(self._known) < OFFERS_MAX:
+            self._known[name, dialect] = offer
+        return offer
