@@ -1,8 +1,10 @@
 """What changes a stream on its way through, where anything does: a bridge, or the end of a chat stream."""
 
+from collections.abc import Callable
+
 from hypereal.gateway.routing import Way
 from hypereal.net import Rewriter
-from hypereal.wire import BridgedStream, FinishMerger, Request, finish_at
+from hypereal.wire import BridgedStream, FinishMerger, Request, finish_at, has_finish
 
 
 def rewriter_for(request: Request, way: Way) -> Rewriter | None:
@@ -17,9 +19,11 @@ def rewriter_for(request: Request, way: Way) -> Rewriter | None:
 class _BridgeRewriter:
     """Every event is translated."""
 
-    is_active = True
+    __slots__ = ("_stream", "is_active", "wants")
 
     def __init__(self, stream: BridgedStream) -> None:
+        self.is_active = True
+        self.wants: Callable[[bytes], object] = bool
         self._stream = stream
 
     def starts_at(self, data: bytes) -> int:
@@ -35,8 +39,11 @@ class _BridgeRewriter:
 class _FinishRewriter:
     """Bytes through, until a read that may hold the finish chunk of a chat stream."""
 
+    __slots__ = ("_merger", "is_active", "wants")
+
     def __init__(self) -> None:
         self.is_active = False
+        self.wants = has_finish
         self._merger = FinishMerger()
 
     def starts_at(self, data: bytes) -> int:

@@ -2,7 +2,7 @@
 
 import zlib
 
-from hypereal.net.http1 import BETWEEN, LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, is_one_chunk
+from hypereal.net.http1 import BETWEEN, LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, size_line_value
 
 DECODED_BYTES_MAX = 64 * 1024 * 1024
 """Of one read: what a few compressed bytes may grow to."""
@@ -41,8 +41,9 @@ class AnswerBody:
         walker = self._walker
         if not self._is_plain_chunks or walker.joint != BETWEEN:
             return 0
-        if is_one_chunk(data):
-            return len(data)
+        size_line_end = data.find(b"\r\n") + 2
+        if size_line_value(data[:size_line_end]) == len(data) - size_line_end - 2:
+            return len(data)  # one chunk, as most reads of a stream are
         is_last = data.endswith(LAST_CHUNK)
         end = walker.walk(data)
         if is_last and end == len(data):

@@ -65,6 +65,8 @@ _trailers = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*
 _framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
 _size_line = re.compile(rb"[0-9a-fA-F]{1,8}\r\n|\Z").match
 _size_lines = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
+size_line_value = _size_lines.get
+"""The size that a plain size line tells, its CRLF included; None for a longer chunk and for what is no size line."""
 # What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next. The value
 # is how far it is from there to where the next joint begins.
 _joints = {
@@ -396,12 +398,6 @@ def _size(joint: bytes) -> int:
     if found is None or len(joint) > CHUNK_LINE_BYTES_MAX:
         raise Malformed(400, "bad chunk size")
     return int(found.group(1), 16)
-
-
-def is_one_chunk(data: bytes) -> bool:
-    """Whether DATA, which ends with CRLF, is one chunk of the common sizes (below 4 KB) and nothing else."""
-    end = data.find(b"\r\n") + 2
-    return _size_lines.get(data[:end]) == len(data) - end - 2
 
 
 def may_begin_chunk(data: bytes, at: int) -> bool:

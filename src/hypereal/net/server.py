@@ -193,8 +193,11 @@ class Connection(asyncio.Protocol):
             self.refuse(why)
             return
         self.head = head
-        self._buffer = data[end + 4 :]
-        self.is_body_over = not self.length and not head.is_chunked
+        rest = data[end + 4 :]
+        if len(rest) == self.length <= LONG_BODY_BYTES and not head.is_chunked:  # the whole of an ordinary request
+            self.body, self._buffer, self.is_body_over = rest, b"", True
+        else:
+            self._buffer, self.is_body_over = rest, not self.length and not head.is_chunked
         self.app.begin(self, head)
         if len(self._buffer) > PIPELINED_BYTES_MAX:
             self.pause_body()
@@ -207,11 +210,10 @@ class Connection(asyncio.Protocol):
         Raises Malformed (413, 400).
         """
         assert self.head is not None
-        if self.is_body_over:
-            self.body = b""
-            return True
         if self.length > self._body_bytes_max:
             raise Malformed(413, f"the body is over {self._body_bytes_max} bytes")
+        if self.is_body_over:
+            return True
         if not self.head.is_chunked and len(self._buffer) >= self.length:
             self._take_whole()
             return True
@@ -230,6 +232,8 @@ class Connection(asyncio.Protocol):
         Raises Malformed; where that happens later, `call.body_failed` is called.
         """
         if self.is_body_over:
+            if self.body:
+                sink(bytes(self.body))
             sink(b"")
             return
         self._sink = sink

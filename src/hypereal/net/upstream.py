@@ -22,14 +22,14 @@ from hypereal.net.http1 import (
     dechunk,
     parse_answer,
 )
-from hypereal.net.sse import EventAssembler, EventTooLong
+from hypereal.net.sse import CHUNK_ENDS, EventAssembler, EventTooLong
 
 COLLECT_BYTES_MAX = 64 * 1024 * 1024
 HELD_BYTES_MAX = 1024 * 1024
 TAIL_BYTES_MAX = 64 * 1024
 TAIL_READS_MIN = 3
 FIRST_BYTES = 1024
-LAST_BYTES = 2048
+LAST_BYTES = 1024
 WRITE_AT_ONCE_BYTES = 64 * 1024
 INTERIM_MAX = 100
 """Answers of 1xx in one read."""
@@ -65,8 +65,11 @@ class Rewriter(Protocol):
     is_active: bool
     """Whether every event from now on is to be fed."""
 
+    wants: Callable[[bytes], object]
+    """Says, as cheaply as it can, whether rewriting may begin in DATA: whole events, maybe still in their chunks."""
+
     def starts_at(self, data: bytes) -> int:
-        """Where in DATA, whole events that may still be in their chunks, rewriting begins; -1: not in these."""
+        """Where in DATA rewriting begins; -1: not in these."""
 
     def feed(self, events: bytes) -> bytes:
         """Whole events in, whole events out; may hold some back."""
@@ -297,9 +300,9 @@ class Upstream(asyncio.Protocol):
         """Whole events in whole chunks pass as they came; what a read cut is gathered first."""
         rewriter = self._rewriter
         if (
-            data.endswith(sse.CHUNK_ENDS)
+            data.endswith(CHUNK_ENDS)
             and self._assembler.is_empty
-            and (rewriter is None or not (rewriter.is_active or rewriter.starts_at(data) >= 0))
+            and (rewriter is None or not (rewriter.is_active or rewriter.wants(data)))
         ):
             end = self._body.pass_chunks(data)
             if end == len(data):
@@ -346,7 +349,7 @@ class Upstream(asyncio.Protocol):
             self._wake_once()
 
     def _rewritten(self, rewriter: Rewriter, framed: bytes, events: bytes) -> bytes:
-        if not rewriter.is_active and rewriter.starts_at(events) < 0:
+        if not rewriter.is_active and not rewriter.wants(events):
             return framed
         events = rewriter.feed(events)
         return chunk(events) if events else b""

@@ -9,7 +9,7 @@ from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
 from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
-from hypereal.wire.chat_finish import FinishMerger, finish_at
+from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
 from hypereal.wire.dialect import WireDialect
 from hypereal.wire.gemini import Gemini
 from hypereal.wire.models_list import (
@@ -62,6 +62,7 @@ __all__ = [
     "finish_at",
     "gemini_list",
     "gemini_model",
+    "has_finish",
     "openai_list",
     "openai_model",
     "read_by_shape",

@@ -4,16 +4,25 @@ The gateway asks the upstream for usage all the same, and the chunk that comes o
 clients. Only the end of a stream goes through here: from the first read on that `finish_at`.
 """
 
+import re
+from collections.abc import Callable
+
 import msgspec
 
 from hypereal.wire import events, members
 from hypereal.wire.events import DONE
-from hypereal.wire.openai_chat import chunk_of
+from hypereal.wire.openai_chat import Choice
 
 _NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
 
 
-_choices = msgspec.json.Decoder(list[members.Fields])
+_fields = msgspec.json.Decoder(members.Fields)
+_choices = msgspec.json.Decoder(list[Choice])
+_raw_choices = msgspec.json.Decoder(list[members.Fields])
+
+
+has_finish: Callable[[bytes], object] = re.compile(rb'"finish_reason": ?"').search
+"""Whether `finish_at` would find something, at a fifth of its cost."""
 
 
 def finish_at(read: bytes) -> int:
@@ -37,33 +46,33 @@ class FinishMerger:
 
     def feed(self, stream: bytes) -> bytes:
         """Take whole events; returns those to send now, unchanged but for the finish chunk."""
-        return b"".join(self._feed_one(event) for event in events.split(stream))
+        return b"".join([self._feed_one(event) for event in events.split(stream)])
 
     def end(self) -> bytes:
         """The stream is over: what was held back."""
         return self._release()
 
     def _feed_one(self, event: bytes) -> bytes:
-        payload = next(events.payloads(event), b"")
+        payload = events.payload(event)
         if not payload:
             return event
-        chunk = None if payload == DONE or not _is_text(payload) else chunk_of(payload)
-        if chunk is None:
+        read = None if payload == DONE else _read(payload)
+        if read is None:
             return self._release() + event
-        if not chunk.choices:
-            return event if chunk.usage is None else self._take(payload)
+        fields, choices = read
+        usage = fields.get("usage", members.NULL)
+        if not choices:
+            if usage == members.NULL:
+                return event
+            self._usage = usage  # a chunk that holds nothing but usage is dropped, and what waited for it goes
+            return self._release()
         released = self._release()
-        if not chunk.is_finish or chunk.usage is not None:
+        if usage != members.NULL or not any([choice.finish_reason for choice in choices]):
             return released + event
-        self._held = members.parse(payload)
-        said = [choice["usage"] for choice in _choices.decode(self._held["choices"]) if "usage" in choice]
-        self._usage = said[0] if said else self._usage
+        self._held = fields
+        if any([choice.usage is not None for choice in choices]):
+            self._usage = next(one["usage"] for one in _raw_choices.decode(fields["choices"]) if "usage" in one)
         return released
-
-    def _take(self, payload: bytes) -> bytes:
-        """A chunk that holds nothing but usage is dropped, and what waited for it goes."""
-        self._usage = members.parse(payload)["usage"]
-        return self._release()
 
     def _release(self) -> bytes:
         if self._held is None:
@@ -73,10 +82,12 @@ class FinishMerger:
         return events.event(members.encode(held))
 
 
-def _is_text(payload: bytes) -> bool:
-    """Decoding into structs leaves bytes unread that are no UTF-8; what is not, we do not touch."""
+def _read(payload: bytes) -> tuple[members.Fields, list[Choice]] | None:
+    """The members of a chunk and its choices; None for what is no chunk, which is not touched."""
     try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        if not payload.isascii():
+            payload.decode()  # decoding into structs leaves bytes unread that are no UTF-8
+        fields = _fields.decode(payload)
+        return fields, _choices.decode(fields["choices"]) if "choices" in fields else []
+    except members.UNREADABLE:
+        return None

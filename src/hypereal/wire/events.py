@@ -17,6 +17,11 @@ def payloads(events: bytes) -> Iterator[bytes]:
             yield payload
 
 
+def payload(event: bytes) -> bytes:
+    """The data of one event; b'' where it has none."""
+    return _payload(_unix_lines(event).strip(b"\n"))
+
+
 def payloads_with(needle: bytes, events: bytes) -> Iterator[bytes]:
     """The data of each event that holds NEEDLE, the last event first: the cheap way to what stands at the end."""
     text = _unix_lines(events)

@@ -21,7 +21,9 @@ class _StreamOptions(msgspec.Struct, gc=False):
     include_usage: bool | None = None
 
 
-class _Choice(msgspec.Struct, gc=False):
+class Choice(msgspec.Struct, gc=False):
+    """What is looked at in one choice."""
+
     finish_reason: str | None = None
     usage: ChatUsage | None = None
     """Moonshot's place in streams."""
@@ -31,7 +33,7 @@ class Chunk(msgspec.Struct, gc=False):
     """What is looked at in an answer or a chunk of a stream."""
 
     usage: ChatUsage | None = None
-    choices: list[_Choice] | None = None
+    choices: list[Choice] | None = None
 
     @property
     def said_usage(self) -> ChatUsage | None:

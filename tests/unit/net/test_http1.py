@@ -14,8 +14,8 @@ from tests.support.clients import Client, Exchange, post, post_chunked, read_the
 from tests.support.oracle import answer_in, requests_in
 from tests.support.upstreams import Line
 
-from hypereal.net import LAST_CHUNK, Malformed, Upstream, chunk, dechunk, query_values
-from hypereal.net.http1 import ChunkWalker, is_one_chunk, parse_answer, parse_request
+from hypereal.net import Malformed, Upstream, chunk, dechunk, query_values
+from hypereal.net.http1 import ChunkWalker, parse_answer, parse_request, size_line_value
 
 # -- requests ----------------------------------------------------------------------------------------------------------
 
@@ -134,20 +134,19 @@ def test_chunks_end_between_two_bytes_of_their_crlf():
 
 
 @pytest.mark.parametrize(
-    ("data", "is_one"),
+    ("line", "size"),
     [
-        (chunk(b"hello"), True),
-        (chunk(b"x" * 4095), True),
-        (chunk(b"hello") * 2, False),
-        (b"5\r\nhello!\r\n", False),
-        (b"6\r\nhello\r\n", False),
-        (LAST_CHUNK, False),
-        (b"\r\n", False),
-        (b"x\r\n", False),
+        (b"5\r\n", 5),
+        (b"fFf\r\n", None),
+        (b"fff\r\n", 4095),
+        (b"FFF\r\n", 4095),
+        (b"0\r\n", None),
+        (b"+5\r\n", None),
+        (b"", None),
     ],
 )
-def test_one_chunk_is_known(data, is_one):
-    assert is_one_chunk(data) is is_one
+def test_plain_size_line_is_looked_up(line, size):
+    assert size_line_value(line) == size
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------

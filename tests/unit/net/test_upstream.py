@@ -492,6 +492,9 @@ class HoldsFinish:
         self.seen: list[bytes] = []
         self._held = b""
 
+    def wants(self, data: bytes) -> bool:
+        return b"finish" in data
+
     def starts_at(self, data: bytes) -> int:
         return data.find(b"finish")
 
