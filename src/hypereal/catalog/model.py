@@ -80,6 +80,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     media_price: MediaPrice | None
     context_tokens_max: int
     output_tokens_max: int
+    cache_tokens_min: int | None
+    """The shortest prefix that its vendor caches where a request marks one; None: requests mark nothing there."""
     intents: tuple[str, ...]
     aliases: tuple[str, ...]
     assumed: frozenset[str]
