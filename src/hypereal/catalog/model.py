@@ -60,7 +60,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     model: str
-    weight: int = 1
+    weight: int | None = None
+    """Targets that stand side by side and have weights share the calls by them; one without has its place in line."""
     dialects: frozenset[Dialect] | None = None
     """Where the vendor serves this model in fewer dialects than it speaks; None: in all of them."""
 

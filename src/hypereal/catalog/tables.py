@@ -66,7 +66,7 @@ class TargetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A target with more than its name; `target` is 'provider:model'."""
 
     target: str
-    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     dialects: list[Dialect] | None = None
 
 

@@ -21,11 +21,12 @@ OPEN_S = 10.0
 class Target:
     """One model at one provider, and how it fares."""
 
-    __slots__ = ("_failures", "_open_until_s", "dialects", "labels", "model", "name", "provider")
+    __slots__ = ("_failures", "_open_until_s", "dialects", "labels", "model", "name", "provider", "weight")
 
     def __init__(self, provider: Provider, spec: TargetSpec, catalog_id: str) -> None:
         self.provider = provider
         self.model = spec.model
+        self.weight = spec.weight
         self.name = f"{provider.name}:{spec.model}"
         self.dialects = frozenset(provider.base_urls) & (spec.dialects or frozenset(Dialect))
         self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n".encode()
