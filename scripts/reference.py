@@ -193,8 +193,8 @@ def _models(models: Iterable[catalog.Model]) -> Iterator[str]:
     chat = [model for model in found if model.kind is catalog.Kind.CHAT]
     yield ""
     yield "## Chat"
-    heads = ["id", "input", "output", "cache read", "caches from", "context", "output at most", "called through", "first target"]
-    yield from _table(heads, map(_chat_row, chat))
+    heads = ["id", "input", "output", "cache read", "caches from", "context", "output at most", "called through"]
+    yield from _table([*heads, "first target"], map(_chat_row, chat))
     yield ""
     yield "## Other kinds"
     other = [model for model in found if model.kind is not catalog.Kind.CHAT]

@@ -3,7 +3,8 @@
 A write costs a surcharge, a read gives a discount. So a prefix is marked only once it came again: input without
 repetition costs what it would cost without a cache. For repetition that does not go on there is an account per key and
 model, which savings and a hundredth of all input fill and surcharges empty. While it is overdrawn, only what the cache
-already holds is marked. So no traffic costs more than without a cache, but for 1 %, the allowance and two writes.
+already holds is marked. So no traffic costs more than without a cache but for 1 %, the allowance, and two writes (a
+second for each call in flight when a cache is lost).
 """
 
 from collections.abc import Sequence
