@@ -40,6 +40,9 @@ The built-in catalog. Prices are in dollars per million tokens; 100 credits are 
 since no text gives it: check it, and set your own. Models of other kinds than chat are listed with their prices, and
 cannot be called in this version.
 
+*Caches from*: the fewest tokens of a prefix that a marker in the request can keep in the vendor's cache. Where nothing
+stands, the vendor has no such markers.
+
 *Called through* names the formats that the catalog allows. A call also needs a target that has a credential and speaks
 the format; Gemini's format reaches chat targets over a bridge, for text. Else the answer is 400, and names the endpoint
 to use."""
@@ -190,8 +193,8 @@ def _models(models: Iterable[catalog.Model]) -> Iterator[str]:
     chat = [model for model in found if model.kind is catalog.Kind.CHAT]
     yield ""
     yield "## Chat"
-    heads = ["id", "input", "output", "cache read", "context", "output at most", "called through", "first target"]
-    yield from _table(heads, map(_chat_row, chat))
+    heads = ["id", "input", "output", "cache read", "caches from", "context", "output at most", "called through"]
+    yield from _table([*heads, "first target"], map(_chat_row, chat))
     yield ""
     yield "## Other kinds"
     other = [model for model in found if model.kind is not catalog.Kind.CHAT]
@@ -206,13 +209,15 @@ def _chat_row(model: catalog.Model) -> list[str]:
             f"{'~' if {'price', f'price.{name}'} & model.assumed else ''}{_dollars(getattr(price, name))}"
             for name in ("input", "output", "cache_read")
         ]
-    limits = [
-        f"{'~' if name in model.assumed else ''}{getattr(model, name):,}"
-        for name in ("context_tokens_max", "output_tokens_max")
-    ]
+    limits = [_limit(model, name) for name in ("cache_tokens_min", "context_tokens_max", "output_tokens_max")]
     through = ", ".join(short for name, short in SHORT_DIALECTS.items() if name in model.endpoints)
     first = model.targets[0]
     return [f"`{model.id}`", *prices, *limits, through, f"`{first.provider}:{first.model}`"]
+
+
+def _limit(model: catalog.Model, name: str) -> str:
+    tokens = getattr(model, name)
+    return "" if tokens is None else f"{'~' if name in model.assumed else ''}{tokens:,}"
 
 
 def _dollars(micro: int) -> str:

@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -103,6 +103,7 @@ class Upstream:
         self._scripts: dict[str, deque[Script]] = {}
         self._gates: list[Gate] = []
         self._connections = 0
+        self._handler: Callable[[Recorded], Script] = default
         self.requests: list[Recorded] = []
         """Those since the last `reset`, in the order in which they were read."""
         self._server = background.run(self._listen(port))
@@ -115,6 +116,10 @@ class Upstream:
         """The next requests for MODEL, as the upstream knows it, get SCRIPTS, one each."""
         with self._lock:
             self._scripts.setdefault(model, deque()).extend(scripts)
+
+    def answer_all(self, handler: Callable[[Recorded], Script]) -> None:
+        """Requests without a script get what HANDLER says, until the next `reset`."""
+        self._handler = handler
 
     def answer_head(self, *scripts: Script) -> None:
         """The next requests, whatever they are, get SCRIPTS as soon as their heads are there (see `Do.READ_BODY`)."""
@@ -137,6 +142,7 @@ class Upstream:
             gate.open()
         with self._lock:
             self._gates, self.requests, self._scripts = [], [], {}
+            self._handler = default
 
     def close(self) -> None:
         self.reset()
@@ -168,7 +174,7 @@ class Upstream:
         script = self._next(AT_HEAD)
         if script is None:
             recorded.body = await _read_body(recorded, reader)
-            script = self._next(recorded.model) or default(recorded)
+            script = self._next(recorded.model) or self._handler(recorded)
         self._record(recorded)
         for step in script:
             match step:

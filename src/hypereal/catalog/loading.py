@@ -112,7 +112,7 @@ def _overridden(
 ) -> _Draft:
     if built_in is None:
         defaults = _defaults_for_new(model_id, override, vendors, provider_dialects)
-        by_analogy = [key for key in ("context_tokens_max", "output_tokens_max") if key in defaults]
+        by_analogy = [key for key in ("context_tokens_max", "output_tokens_max", "cache_tokens_min") if key in defaults]
         table = _without_analogy(_merged({**defaults, "assumed": by_analogy}, override), override)
         return _Draft(table=table, sources=_keys(override, OPERATOR), where=OPERATOR)
     table = _without_analogy(_merged(built_in.table, override), override)

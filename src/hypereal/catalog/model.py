@@ -60,7 +60,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     model: str
-    weight: int = 1
+    weight: int | None = None
+    """Targets that stand side by side and have weights share the calls by them; one without has its place in line."""
     dialects: frozenset[Dialect] | None = None
     """Where the vendor serves this model in fewer dialects than it speaks; None: in all of them."""
 
@@ -80,6 +81,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     media_price: MediaPrice | None
     context_tokens_max: int
     output_tokens_max: int
+    cache_tokens_min: int | None
+    """The shortest prefix that its vendor caches where a request marks one; None: requests mark nothing there."""
     intents: tuple[str, ...]
     aliases: tuple[str, ...]
     assumed: frozenset[str]

@@ -66,7 +66,7 @@ class TargetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A target with more than its name; `target` is 'provider:model'."""
 
     target: str
-    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     dialects: list[Dialect] | None = None
 
 
@@ -82,6 +82,7 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cache_ratio: CacheRatio = CacheRatio()
     context_tokens_max: _Count | None = None
     output_tokens_max: _Count | None = None
+    cache_tokens_min: _Count | None = None
     intents: list[str] = []
     aliases: Annotated[list[str], msgspec.Meta(max_length=ALIASES_MAX)] = []
     assumed: list[str] = []
@@ -123,6 +124,7 @@ def model_of(
         media_price=_media_price(read.media_price, assumed) if read.media_price else None,
         context_tokens_max=read.context_tokens_max or CONTEXT_TOKENS_UNKNOWN,
         output_tokens_max=read.output_tokens_max or OUTPUT_TOKENS_UNKNOWN,
+        cache_tokens_min=read.cache_tokens_min,
         intents=tuple(read.intents),
         aliases=tuple(read.aliases),
         assumed=frozenset(assumed),

@@ -22,11 +22,23 @@ OPEN_S = 10.0
 class Target:
     """One model at one provider, and how it fares."""
 
-    __slots__ = ("_failures", "_open_until_s", "dialects", "is_local", "labels", "meter", "model", "name", "provider")
+    __slots__ = (
+        "_failures",
+        "_open_until_s",
+        "dialects",
+        "is_local",
+        "labels",
+        "meter",
+        "model",
+        "name",
+        "provider",
+        "weight",
+    )
 
     def __init__(self, provider: Provider, spec: TargetSpec, catalog_id: str) -> None:
         self.provider = provider
         self.model = spec.model
+        self.weight = spec.weight
         self.name = f"{provider.name}:{spec.model}"
         self.dialects = frozenset(provider.base_urls) & (spec.dialects or frozenset(Dialect))
         self.is_local = provider.name == LOCAL

@@ -9,6 +9,8 @@ from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
 from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
+from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes, wants_cache
+from hypereal.wire.cache_report import CacheReport, delta_at, report_in_answer, report_in_stream
 from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
 from hypereal.wire.dialect import WireDialect
 from hypereal.wire.gemini import Gemini
@@ -47,18 +49,25 @@ def read_by_shape(body: bytes | bytearray, *, stream: bool | None = None) -> Req
 
 __all__ = [
     "BRIDGES",
+    "BYTES_PER_TOKEN_MOST",
     "DIALECTS",
     "PROFILES",
     "Bridge",
     "BridgedStream",
+    "CacheReport",
     "FinishMerger",
     "ModelFacts",
+    "Place",
+    "Prefix",
+    "Prefixes",
     "Profile",
     "Request",
     "UpstreamError",
     "WireDialect",
     "anthropic_list",
     "anthropic_model",
+    "delta_at",
+    "find_prefixes",
     "finish_at",
     "gemini_list",
     "gemini_model",
@@ -66,5 +75,8 @@ __all__ = [
     "openai_list",
     "openai_model",
     "read_by_shape",
+    "report_in_answer",
+    "report_in_stream",
     "upstream_error",
+    "wants_cache",
 ]

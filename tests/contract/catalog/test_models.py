@@ -178,6 +178,14 @@ def test_a_model_is_found_by_each_of_its_names(model: Model) -> None:
     assert all(source == "built-in" for source in model.sources.values())
 
 
+def test_claude_alone_has_a_least_cacheable_length() -> None:
+    assert {model.id: model.cache_tokens_min for model in CATALOG.models.values() if model.cache_tokens_min} == {
+        "claude-opus-4-6": 4096,
+        "claude-sonnet-4-6": 2048,
+        "claude-haiku-4-5": 4096,
+    }
+
+
 def test_every_chat_intent_has_a_model() -> None:
     offered = {intent for model in CATALOG.models.values() for intent in model.intents}
     assert {"chat-fast", "chat-smart", "code"} <= offered

@@ -87,6 +87,15 @@ def test_a_new_model_of_a_known_vendor_is_like_its_others() -> None:
     assert claude.targets[0].weight == 3
     assert claude.price is not None
     assert claude.price.cache_write_1h == 2 * claude.price.input
+    assert claude.cache_tokens_min == 4096
+    assert "cache_tokens_min" in claude.assumed
+
+
+def test_the_least_cacheable_length_is_the_operators_where_one_is_given() -> None:
+    assert "cache_tokens_min" in loaded({}).models["claude-sonnet-4-6"].assumed
+    model = loaded({"claude-sonnet-4-6": {"cache_tokens_min": 1024}}).models["claude-sonnet-4-6"]
+    assert model.cache_tokens_min == 1024
+    assert "cache_tokens_min" not in model.assumed
 
 
 def test_loading_twice_changes_nothing_of_the_operators_tables() -> None:
@@ -131,6 +140,7 @@ def test_loading_twice_changes_nothing_of_the_operators_tables() -> None:
         ({"kind": "image", "endpoints": ["gemini"]}, "only models of kind chat"),
         ({"endpoints": []}, "at least one"),
         ({"context_tokens_max": 0}, "context_tokens_max"),
+        ({"cache_tokens_min": 0}, "cache_tokens_min"),
         ({"media_price": {"per": "mile", "credits": 1}}, "mile"),
         ({"media_price": {"per": "image", "credits": 0}}, "zero is refused"),
     ],

@@ -129,6 +129,7 @@ def _shown(model: catalog.Model, offered: offer.Offer) -> dict[str, object]:
         "endpoints": sorted(model.endpoints),
         "context_tokens_max": model.context_tokens_max,
         "output_tokens_max": model.output_tokens_max,
+        "cache_tokens_min": model.cache_tokens_min,
         "price": None if model.price is None else _token_price(model.price),
         "media_price": None if model.media_price is None else _media_price(model.media_price),
         "targets": [
