@@ -23,6 +23,7 @@ LOCAL = "local"
 TIMEOUT_S = 600
 TIMEOUT_S_MAX = 3600
 HEADERS_MAX = 32
+API_KEYS_MAX = 64
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
@@ -61,6 +62,8 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     paths: dict[Dialect, str] = {}
     api_key: Any = None
     """Text, {env} or {file}; absent: the variable <NAME>_API_KEY."""
+    api_keys: Annotated[list[Any], msgspec.Meta(max_length=API_KEYS_MAX)] = []
+    """Several, each as `api_key` is written, to share the load; those that are not set are left out."""
     auth: Auth | None = None
     """Absent: as each dialect has it. 'none': no key is needed, but one that is given is sent."""
     headers: Annotated[dict[str, Any], msgspec.Meta(max_length=HEADERS_MAX)] = {}
@@ -113,10 +116,6 @@ def _provider(
         raise ValueError(str(error)) from None
     if not table.timeout_s.is_finite() or not 0 < table.timeout_s <= TIMEOUT_S_MAX:
         raise ValueError(f"timeout_s: more than 0, at most {TIMEOUT_S_MAX}")
-    secret = {"env": f"{variables}_API_KEY"} if table.api_key is None else table.api_key
-    api_key = resolve_secret(secret, name=f"providers.{name}.api_key", environ=environ) or None
-    if api_key is not None and (not _HEADER_VALUE.fullmatch(api_key) or api_key != api_key.strip()):
-        raise ValueError("api_key: holds a space at an end, a control character or one that is not ASCII")
     _check_base_url(table.base_url)
     auth = {
         dialect: _AUTH_OF_DIALECT[dialect] if table.auth in (None, Auth.NONE) else table.auth
@@ -126,13 +125,26 @@ def _provider(
         name=name,
         base_urls={dialect: _base_url(table, dialect) for dialect in table.dialects},
         auth=auth,
-        api_key=api_key,
+        api_keys=_api_keys(name, table, environ),
         needs_key=table.auth is not Auth.NONE,
         is_configured=override is not None or bool(from_environment) or name == LOCAL,
         headers=_headers(name, table, environ),
         timeout_s=float(table.timeout_s),
         usage=table.usage,
     )
+
+
+def _api_keys(name: str, table: ProviderTable, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that are set, each once, in order."""
+    secrets = table.api_keys
+    if table.api_key is not None or not secrets:
+        variables = name.upper().replace("-", "_")
+        secrets = [{"env": f"{variables}_API_KEY"} if table.api_key is None else table.api_key, *secrets]
+    keys = [resolve_secret(secret, name=f"providers.{name}.api_key", environ=environ) for secret in secrets]
+    for key in keys:
+        if key and (not _HEADER_VALUE.fullmatch(key) or key != key.strip()):
+            raise ValueError("api_key: holds a space at an end, a control character or one that is not ASCII")
+    return tuple(dict.fromkeys(key for key in keys if key))
 
 
 def _check_base_url(text: str) -> None:

@@ -31,8 +31,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     A unix socket is written 'http+unix:///path/of.sock|/v1'.
     """
     auth: Mapping[Dialect, Auth]
-    """How `api_key` is sent, where there is one."""
-    api_key: str | None
+    """How a key is sent, where there is one."""
+    api_keys: tuple[str, ...]
+    """Used in turn, each conversation with one: the next where one is refused or over its limit."""
     needs_key: bool
     is_configured: bool
     """The operator named it, not only we: it has a base URL or a table of settings of its own."""
@@ -44,7 +45,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_usable(self) -> bool:
         """There is a credential, or none is needed and the operator says that something runs there."""
-        return self.api_key is not None or (self.is_configured and not self.needs_key)
+        return bool(self.api_keys) or (self.is_configured and not self.needs_key)
 
     def __repr__(self) -> str:
         dialects = ", ".join(self.base_urls)
@@ -78,7 +79,13 @@ _AUTH_HEADERS: Mapping[Auth, tuple[bytes, bytes]] = {
 
 
 def request_for(
-    provider: Provider, dialect: Dialect, upstream_model: str, *, stream: bool = False, count_tokens: bool = False
+    provider: Provider,
+    dialect: Dialect,
+    upstream_model: str,
+    *,
+    stream: bool = False,
+    count_tokens: bool = False,
+    key_number: int = 0,
 ) -> UpstreamRequest:
     """The request that reaches UPSTREAM_MODEL at PROVIDER in DIALECT. Only Gemini's path tells a stream.
 
@@ -102,7 +109,7 @@ def request_for(
         unix_path=unix_path,
         authority=authority.encode("ascii"),
         target=(path + _route(dialect, upstream_model, stream=stream, count_tokens=count_tokens)).encode("ascii"),
-        headers=_headers(provider, dialect),
+        headers=_headers(provider, dialect, key_number),
     )
 
 
@@ -121,9 +128,9 @@ def _route(dialect: Dialect, model: str, *, stream: bool, count_tokens: bool) ->
             return "/responses"
 
 
-def _headers(provider: Provider, dialect: Dialect) -> tuple[tuple[bytes, bytes], ...]:
+def _headers(provider: Provider, dialect: Dialect, key_number: int) -> tuple[tuple[bytes, bytes], ...]:
     own = tuple((name.lower().encode("ascii"), value.encode("latin-1")) for name, value in provider.headers.items())
-    if provider.api_key is None:
+    if not provider.api_keys:
         return own
     name, prefix = _AUTH_HEADERS[provider.auth[dialect]]
-    return ((name, prefix + provider.api_key.encode("ascii")), *own)
+    return ((name, prefix + provider.api_keys[key_number].encode("ascii")), *own)
