@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -95,10 +95,13 @@ class Recorded:
 
 
 class Upstream:
-    """The server. Scripts wait by model id; a request without one gets its dialect's correct default answer."""
+    """The server. Scripts wait by model id; a request without one gets what ANSWERS makes of it."""
 
-    def __init__(self, background: Background, port: int = 0) -> None:
+    def __init__(
+        self, background: Background, port: int = 0, answers: Callable[[Recorded], Script] | None = None
+    ) -> None:
         self._background = background
+        self._answers = answers or default
         self._lock = threading.Condition()
         self._scripts: dict[str, deque[Script]] = {}
         self._gates: list[Gate] = []
@@ -168,7 +171,7 @@ class Upstream:
         script = self._next(AT_HEAD)
         if script is None:
             recorded.body = await _read_body(recorded, reader)
-            script = self._next(recorded.model) or default(recorded)
+            script = self._next(recorded.model) or self._answers(recorded)
         self._record(recorded)
         for step in script:
             match step:
