@@ -52,7 +52,7 @@ def install(name: str) -> Install:
     folder.mkdir(parents=True)
     if "npm" in PINS[name]:
         npm = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        _run([node(), npm, "--prefix", folder, "install", *NPM, *packages])
+        _run([node(), "--use-system-ca", npm, "--prefix", folder, "install", *NPM, *packages])
     else:
         _run([sys.executable, "-m", "venv", folder])
         _run([folder / "bin" / "python", "-m", "pip", "install", *PIP, *packages])
