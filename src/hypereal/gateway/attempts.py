@@ -153,7 +153,11 @@ def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
     if error is not None:
         raise _refusal(error.status, error, None)
     _require_shape(said, is_sse=upstream.is_stream)
-    return upstream.is_stream and not upstream.is_done and way.wire.says_nothing(said)
+    if not upstream.is_stream or not way.wire.says_nothing(said):
+        return False
+    if upstream.is_done:
+        raise AnswerRefused(502, "the stream ended before it said anything")
+    return True
 
 
 def _refusal(status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:
