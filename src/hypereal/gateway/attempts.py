@@ -83,7 +83,7 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience
             pool, head, body = _request(call, bill, way, request, counts_tokens)
             upstream = None if was_stale else pool.take()
             if upstream is None:
-                upstream = await call.aside(pool.connect())
+                upstream = await call.aside(pool.connect(call.deadline_s - monotonic()))
             call.upstream = upstream
             upstream.send(call, head, body)
             await call.wait()
@@ -115,9 +115,8 @@ def _in_order(ways: tuple[Way, ...]) -> tuple[Way, ...]:
 
 def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens: bool) -> tuple[Pool, bytes, bytes]:
     """What is sent along WAY: the pool of its address, the whole head, the body."""
-    if way.keys.size > 1:
-        bill.key_number = way.keys.pick(bill.key_number)
-    pool, head = way.line(request.stream, counts_tokens, bill.key_number if way.keys.size > 1 else 0)
+    bill.key_number = way.keys.pick(bill.key_number) if way.keys.size > 1 else 0
+    pool, head = way.line(request.stream, counts_tokens, bill.key_number)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
     body = way.wire.write(request, way.target.model, way.profile)
