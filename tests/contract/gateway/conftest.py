@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.contract.gateway.fault_table import CASES
-from tests.contract.gateway.formats import PRICE
+from tests.contract.gateway.formats import FORMATS, PRICE
 from tests.support import server as servers
 from tests.support.background import Background
 from tests.support.server import UPSTREAM_KEY, Server
@@ -24,14 +24,14 @@ PROVIDERS = {
 }
 MODELS = {
     "keyed": ["keyed:up-keyed", "second:up-keyed-2"],
-    "limited": ["limited:up-limited"],
+    "limited": ["limited:up-limited", "second:up-limited-2"],
     "refused": ["refused:up-refused", "second:up-refused-2"],
     "breaking": ["first:up-breaking", "second:up-breaking-2"],
-    "leaving": ["first:up-leaving"],
-    "late": ["first:up-late", "second:up-late-2"],
+    "leaving": ["first:up-leaving", "second:up-leaving-2"],
     "deaf": ["deaf:up-deaf"],
     "endless": [f"slow:up-endless-{number}" for number in range(6)],
-    "talkative": ["slow:up-talkative"],
+    **{f"late-{one.name}": [f"first:up-late-{one.name}", f"second:up-late-{one.name}-2"] for one in FORMATS},
+    **{f"lost-{one.name}": [f"first:up-lost-{one.name}"] for one in FORMATS},
 }
 
 
