@@ -8,7 +8,7 @@ from tests.support import vendors
 from tests.support.server import MARK
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Format:
     """One dialect, spoken by callers and upstreams alike."""
 
