@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypereal.gateway.call import Call
 from hypereal.gateway.faults import CALLERS_FAULT, LOST, OVERLOAD, SILENT, Fault, fault_of, retry_after_s
+from hypereal.gateway.health import Breaker
 from hypereal.gateway.routing import Way
 from hypereal.kit import log
 from hypereal.kit.errors import (
@@ -62,7 +63,7 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
         ways = _in_order(ways)
     for way in ways:
         bill.way = way
-        last = await _try(call, bill, way, counts_tokens, PATIENCE_S_LAST if way is ways[-1] else PATIENCE_S) or last
+        last = await _try(call, bill, way, counts_tokens, way is ways[-1]) or last
         if call.upstream is not None:
             return way
         if monotonic() >= call.deadline_s or bill.attempts >= TRIES_MAX:
@@ -70,10 +71,11 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
     raise _final(last, len(ways))
 
 
-async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience_s: float) -> Failure | None:
+async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last: bool) -> Failure | None:
     """Ask along WAY, a second time where that may help. Returns the last failure, None where it answered."""
-    request, breaker = bill.request, way.target.breaker
+    request = bill.request
     assert request is not None
+    breaker = Breaker() if counts_tokens else way.target.breaker  # who cannot count may well answer
     tries, was_stale = 0, False
     while True:
         bill.attempts += 1
@@ -91,14 +93,18 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience
             while _check(bill, way, upstream):
                 upstream.hold()
                 await call.wait()
+        except HyperealError:
+            call.first_byte_s = 0.0  # a refusal is no answer: it costs nothing, though a sign of life may have gone out
+            raise
         except (UpstreamLost, AnswerRefused) as failure:
             _let_go(call)
             was_stale = isinstance(failure, UpstreamLost) and failure.is_stale
             if was_stale:
                 bill.attempts -= 1  # closed while it was idle: not a try
                 continue
-            wait_s = _after(call, bill, way, failure, tries, patience_s)
-            if wait_s is None or bill.attempts >= TRIES_MAX:
+            is_out = breaker.failed(_note(call, bill, way, failure))
+            wait_s = _wait_s(call, bill, way, failure, tries, is_last)
+            if wait_s is None or (is_out and not is_last) or bill.attempts >= TRIES_MAX:
                 return failure
             if wait_s:
                 tries += 1
@@ -174,19 +180,21 @@ def _require_shape(said: bytes, *, is_sse: bool) -> None:
         raise AnswerRefused(502, "the answer is not one of the format that was asked for")
 
 
-def _after(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, patience_s: float) -> float | None:
-    """What to do after FAILURE of WAY: None: the next target; 0: this one at once, with another key; else wait so long.
-
-    The attempt is noted, and counts for the health of the target and of the key.
-    """
+def _note(call: Call, bill: "Bill", way: Way, failure: Failure) -> Fault:
+    """The class of FAILURE of WAY, which is told in the log and in the call's row."""
     fault = _fault(failure)
     call.first_byte_s = 0.0
     status = failure.status if isinstance(failure, AnswerRefused) else 0
     bill.note(Attempt(way.target.name, status, int((monotonic() - call.asked_s) * 1000)))
-    way.target.breaker.failed(fault)
     logger = log.get("gateway")
     tell = logger.error if fault.is_alarm else logger.info
     tell("target failed", target=way.target.name, fault=fault.name, request_id=call.request_id, why=str(failure))
+    return fault
+
+
+def _wait_s(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, is_last: bool) -> float | None:
+    """How long to wait after FAILURE until WAY is asked again; 0: at once, with another key; None: not again."""
+    fault = _fault(failure)
     asked_s = failure.retry_after_s if isinstance(failure, AnswerRefused) else None
     if fault.rests_key_s and way.keys.rest(bill.key_number, asked_s or fault.rests_key_s):
         return 0.0
@@ -194,7 +202,7 @@ def _after(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, pat
         return None
     wait_s = random.uniform(0, BACKOFF_S * 2 ** (tries + 1)) or BACKOFF_S
     if asked_s is not None:
-        if asked_s > patience_s:
+        if asked_s > (PATIENCE_S_LAST if is_last else PATIENCE_S):
             return None
         wait_s = max(wait_s, asked_s)
     return wait_s if monotonic() + wait_s < call.deadline_s else None

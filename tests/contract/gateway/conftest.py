@@ -32,6 +32,8 @@ MODELS = {
     "endless": [f"slow:up-endless-{number}" for number in range(6)],
     **{f"late-{one.name}": [f"first:up-late-{one.name}", f"second:up-late-{one.name}-2"] for one in FORMATS},
     **{f"lost-{one.name}": [f"first:up-lost-{one.name}"] for one in FORMATS},
+    **{f"blamed-{one.name}": [f"first:up-blamed-{one.name}"] for one in FORMATS},
+    "countless": ["first:up-countless", "second:up-countless-2"],
 }
 
 

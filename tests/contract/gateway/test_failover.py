@@ -159,6 +159,21 @@ def status(bench: Bench) -> dict:
     return json.loads(done.stdout)
 
 
+@scenario
+def a_vendor_that_cannot_count_tokens_goes_on_answering(bench: Bench) -> None:
+    """Claude Code counts 34 times in a row; a relay without that route must not lose its calls by it."""
+    payer = bench.server.caller(1000)
+    bench.upstream.answer("up-countless", *[scripts.plain({"error": {"message": "no route"}}, 404)] * 10)
+    bench.upstream.answer("up-countless-2", *[scripts.plain(b"<html>", 405, content_type="text/html")] * 10)
+    for _ in range(10):
+        counted = bench.server.call("/v1/messages/count_tokens", {"model": "countless", "messages": []}, payer.secret)
+        assert counted.status == 200
+        assert counted.json.keys() == {"input_tokens"}
+    assert bench.server.balance(payer).ledger == 1000_000_000
+    bench.upstream.answer("up-countless", GOOD)
+    assert ask(bench, "countless", payer).get("x-hypereal-provider") == "first"
+
+
 # -- deadlines ---------------------------------------------------------------------------------------------------------
 
 
@@ -226,8 +241,10 @@ def after_the_head(format: Format) -> Scenario:
 
     def run(bench: Bench) -> None:
         payer = bench.server.caller(1000)
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(3) as pool:
             late = pool.submit(heartbeat_of, bench, format, f"late-{format.name}", payer, [Do.CUT])
+            refusal = scripts.plain({"error": {"message": "bad 'x'"}}, 400)
+            refused = pool.submit(heartbeat_of, bench, format, f"blamed-{format.name}", payer, refusal)
             lost = heartbeat_of(bench, format, f"lost-{format.name}", payer, [Do.CUT])
         answer = late.result()
         assert answer.body.endswith(b"".join(format.events()))
@@ -237,6 +254,10 @@ def after_the_head(format: Format) -> Scenario:
         assert_failed_in_band(lost, format.call("x", is_stream=False)[0])
         row = bench.server.usage(lost.request_id)
         assert (row["status"], row["attempts"], row["charged"]) == (502, 2, 0)
+        blamed = refused.result()
+        assert "bad 'x'" in blamed.body.decode()
+        row = bench.server.usage(blamed.request_id)
+        assert (row["status"], row["attempts"], row["charged"]) == (400, 1, 0)
         assert bench.server.is_idle(payer)
 
     run.__name__ = f"after_a_heartbeat_targets_take_turns_and_the_last_failure_is_told_in_band_{format.name}"
