@@ -91,11 +91,6 @@ def test_point_02_doubled_prefixes_are_aliases(route, base, server: Server, upst
     assert server.call(base + route, body, caller.secret, method=method).status == 200
 
 
-def test_point_02_bases_that_end_in_v1_get_messages_appended(server: Server, upstream: Upstream, caller: Caller):
-    for base in ("/v1", "/api/v1"):
-        assert server.call(f"{base}/messages", MESSAGES.call(MODELS[MESSAGES], is_stream=False)[1], caller.secret).json
-
-
 @pytest.mark.parametrize("prefix", ["/api/v1/gemini", "/api/v1", "/v1/gemini", "/v1", ""])
 @pytest.mark.parametrize("version", ["/v1beta", "/v1", "/v1alpha", ""])
 def test_point_03_gemini_paths_answer_everywhere(version, prefix, server: Server, upstream: Upstream, caller: Caller):

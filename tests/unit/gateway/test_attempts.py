@@ -26,7 +26,7 @@ from hypereal.gateway.attempts import TRIES_MAX, TRIES_PER_TARGET, open_answer
 from hypereal.gateway.bill import Bill
 from hypereal.gateway.call import Call
 from hypereal.gateway.facts import read_facts
-from hypereal.gateway.health import KeyRing
+from hypereal.gateway.health import FAILURES_MAX, KeyRing
 from hypereal.gateway.routing import Target, Way
 from hypereal.kit.clock import coarse
 from hypereal.kit.dialects import Dialect
@@ -326,6 +326,10 @@ def test_a_refused_key_is_followed_by_the_next_at_once():
 def test_where_every_key_is_refused_the_next_target_answers():
     asked = kinds_asked([2, 1], refuses(401), refuses(401))
     assert asked == ["p0-key-0", "p0-key-1", "p1-key-0"]
+
+
+def test_a_target_whose_breaker_opens_is_asked_no_more_and_leaves_tries_for_the_next():
+    assert kinds_asked([12, 1], *[refuses(401)] * 12) == [*(f"p0-key-{n}" for n in range(FAILURES_MAX)), "p1-key-0"]
 
 
 def test_a_wait_that_is_too_long_with_another_target_left_is_not_waited_for():
