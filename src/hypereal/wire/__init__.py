@@ -9,11 +9,12 @@ from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
 from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
-from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes, wants_cache
-from hypereal.wire.cache_report import CacheReport, delta_at, report_in_answer, report_in_stream
+from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes
+from hypereal.wire.cache_report import CacheReport, cache_delta_at, has_cache_delta, report_in_answer, report_in_stream
 from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
 from hypereal.wire.dialect import WireDialect
 from hypereal.wire.gemini import Gemini
+from hypereal.wire.members import Own
 from hypereal.wire.models_list import (
     ModelFacts,
     anthropic_list,
@@ -57,6 +58,7 @@ __all__ = [
     "CacheReport",
     "FinishMerger",
     "ModelFacts",
+    "Own",
     "Place",
     "Prefix",
     "Prefixes",
@@ -66,11 +68,12 @@ __all__ = [
     "WireDialect",
     "anthropic_list",
     "anthropic_model",
-    "delta_at",
+    "cache_delta_at",
     "find_prefixes",
     "finish_at",
     "gemini_list",
     "gemini_model",
+    "has_cache_delta",
     "has_finish",
     "openai_list",
     "openai_model",
@@ -78,5 +81,4 @@ __all__ = [
     "report_in_answer",
     "report_in_stream",
     "upstream_error",
-    "wants_cache",
 ]

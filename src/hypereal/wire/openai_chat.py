@@ -74,8 +74,8 @@ class OpenAIChat(Counting):
 
     def read_fields(self, fields: Fields, size_bytes: int, *, stream: bool | None = None) -> Request:
         """`read` of a body that was parsed already; STREAM, where the path says it, is written into the body too."""
-        members.take_own(fields)
-        model = members.text(fields, "model")
+        own = members.take_own(fields)
+        model = members.model(fields, own)
         messages = fields.get("messages")
         if messages is None or "system" in fields:
             _refuse_other_shapes(fields)
@@ -92,6 +92,7 @@ class OpenAIChat(Counting):
             stream=streams,
             fields=fields,
             size_bytes=size_bytes,
+            own=own,
             output_tokens_max=older_limit if limit is None else limit,
             choices=members.whole(fields, "n") or 1 if "n" in fields else 1,
             wants_usage=not streams or _asks_usage(fields.get("stream_options")),
