@@ -110,7 +110,7 @@ def _write_whole(call: Call, bill: "Bill", way: Way, usage: Usage | None, body: 
     if usage is None:
         _require_object(body)
     if way.bridge is not None:
-        body = way.bridge.answer(body, way.profile)
+        body = way.bridge.answer(body, request, way.profile)
     content_type = answers.JSON
     if request.stream and _wants_array(call):
         body = b"[" + body + b"]"

@@ -8,7 +8,7 @@ from hypereal.wire import BridgedStream, FinishMerger, Request, finish_at
 def rewriter_for(request: Request, way: Way) -> Rewriter | None:
     """None where the caller gets the upstream's bytes as they come."""
     if way.bridge is not None:
-        return _BridgeRewriter(way.bridge.stream(way.profile))
+        return _BridgeRewriter(way.bridge.stream(request, way.profile))
     if not request.wants_usage:
         return _FinishRewriter()
     return None
