@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from hypereal.kit.dialects import Dialect
 from hypereal.wire.bridges.bridge import Bridge, BridgedStream
 from hypereal.wire.bridges.gemini_to_chat import GEMINI_TO_CHAT
+from hypereal.wire.bridges.messages_to_chat import MESSAGES_TO_CHAT
 
-_ALL = (GEMINI_TO_CHAT,)
+_ALL = (GEMINI_TO_CHAT, MESSAGES_TO_CHAT)
 
 BRIDGES: Mapping[tuple[Dialect, Dialect], Bridge] = {(bridge.caller, bridge.upstream): bridge for bridge in _ALL}
 """By (caller's dialect, upstream's dialect)."""

@@ -144,6 +144,7 @@ class _Choice:
         self.blocks: list[Block] = []
         self.calls: list[Block] = []
         self.finish: Finish | None = None
+        self.stop = ""
         self._live = 0
         self._is_begun = False
         self._parts_told = 0
@@ -246,9 +247,9 @@ class ChatReader:
         if reason in _FAILURES:
             yield self._fail(UpstreamFailed(f"The upstream broke off ({reason})."))
             return
+        choice.stop = _text(piece.get("stop_reason")) or _text(piece.get("matched_stop")) or choice.stop
         if reason:
-            stop = _text(piece.get("stop_reason")) or _text(piece.get("matched_stop"))
-            choice.finish = Finish(_REASONS.get(reason, reason), stop)
+            choice.finish = Finish(_REASONS.get(reason, reason), choice.stop)
         yield from choice.tell(is_over=bool(reason))
 
     def _finish(self) -> Iterator[Piece]:

@@ -20,6 +20,12 @@ BODIES: dict[Dialect, dict[str, Any]] = {
         "generationConfig": {"thinkingConfig": {"includeThoughts": True}},
         "tools": [{"functionDeclarations": [{"name": name} for name in ("ls", "read.file")]}],
     },
+    Dialect.ANTHROPIC_MESSAGES: {
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}],
+        "thinking": {"type": "adaptive"},
+        "tools": [{"name": "ls", "input_schema": {"type": "object"}}],
+    },
 }
 every_bridge = pytest.mark.parametrize("dialect", [caller for caller, _ in BRIDGES])
 
