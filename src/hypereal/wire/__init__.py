@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
-from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
+from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream, continued
 from hypereal.wire.chat_finish import FinishMerger, finish_at
 from hypereal.wire.dialect import WireDialect
 from hypereal.wire.gemini import Gemini
@@ -59,6 +59,7 @@ __all__ = [
     "WireDialect",
     "anthropic_list",
     "anthropic_model",
+    "continued",
     "finish_at",
     "gemini_list",
     "gemini_model",

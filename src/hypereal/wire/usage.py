@@ -37,7 +37,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _PLAIN = Profile()
-_OPENAIS = frozenset({"prompt_cache_key", "safety_identifier", "service_tier", "metadata", "verbosity"})
+_OPENAIS = frozenset({"prompt_cache_key", "safety_identifier", "service_tier", "verbosity"})
 _SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "stop"})
 _ALL_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
@@ -47,7 +47,7 @@ PROFILES: Mapping[str, Profile] = {
     "anthropic": _PLAIN,
     "google": Profile(takes_signatures=True, left_out=_OPENAIS),
     "local": Profile(takes_signatures=True),
-    "openai_compatible": Profile(takes_signatures=True),
+    "openai_compatible": Profile(takes_signatures=True, left_out=_OPENAIS),
     "deepseek": Profile(
         takes_reasoning=True,
         needs_reasoning=True,

@@ -26,6 +26,11 @@ BODIES: dict[Dialect, dict[str, Any]] = {
         "thinking": {"type": "adaptive"},
         "tools": [{"name": "ls", "input_schema": {"type": "object"}}],
     },
+    Dialect.OPENAI_RESPONSES: {
+        "input": [{"role": "user", "content": "hi"}],
+        "reasoning": {"summary": "auto"},
+        "tools": [{"type": "function", "name": "ls", "parameters": {}}],
+    },
 }
 every_bridge = pytest.mark.parametrize("dialect", [caller for caller, _ in BRIDGES])
 

@@ -57,7 +57,7 @@ def test_budgets_of_thinking_are_efforts() -> None:
 
 
 def test_members_that_a_vendor_refuses_are_left_out() -> None:
-    sent = fit(PROFILES["mistral"], seed=1, user="u", temperature=0.5, metadata={})
+    sent = fit(PROFILES["mistral"], seed=1, user="u", temperature=0.5, verbosity="low")
     assert sent == {"messages": HELLO, "temperature": 0.5}
     assert "temperature" not in fit(PROFILES["openai"], temperature=0.5)
 
