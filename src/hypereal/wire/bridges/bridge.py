@@ -5,13 +5,15 @@ say different things.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
+
+import msgspec
 
 from hypereal.kit.dialects import Dialect
-from hypereal.kit.errors import HyperealError, InvalidRequest
+from hypereal.kit.errors import HyperealError
 from hypereal.wire import members
 from hypereal.wire.bridges.chat_answers import ChatReader, Failed, Grown, Kind, Piece
-from hypereal.wire.bridges.chat_requests import fitted
+from hypereal.wire.bridges.chat_requests import AsChat, translated
 from hypereal.wire.folding import openai_chat
 from hypereal.wire.folding.decoding import unusable
 from hypereal.wire.members import encode
@@ -53,11 +55,11 @@ class Bridge:
     def __init__(
         self,
         caller: Dialect,
-        as_chat: Callable[[dict[str, Any]], dict[str, Any]],
+        as_chat: AsChat,
         writer: Callable[[Request], Writer],
         fold: Callable[[bytes], bytes],
     ) -> None:
-        """AS_CHAT gives the chat members of a decoded body, FOLD a stream of the caller's dialect as one answer."""
+        """FOLD gives a stream of the caller's dialect as one answer."""
         self.caller = caller
         self._as_chat = as_chat
         self._writer = writer
@@ -65,14 +67,9 @@ class Bridge:
 
     def request(self, request: Request, profile: Profile) -> Request:
         """The call in chat, ready for its `write`. Raises InvalidRequest for what it cannot carry."""
-        try:
-            body = {name: members.decoded(raw, name) for name, raw in request.fields.items()}
-            chat = {"model": request.model} | fitted(self._as_chat(body), profile)
-            if request.stream:
-                chat["stream"] = True
-            fields = members.parse(encode(chat))
-        except RecursionError:
-            raise InvalidRequest("The body is nested too deeply.") from None
+        fields = {"model": msgspec.Raw(encode(request.model))} | translated(request.fields, self._as_chat, profile)
+        if request.stream:
+            fields["stream"] = members.TRUE
         return Request(
             dialect=self.upstream,
             model=request.model,

@@ -6,14 +6,17 @@ A bridge writes a full chat body, with everything that the caller said. `fitted`
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hypereal.kit.errors import InvalidRequest
+from hypereal.wire import members
 from hypereal.wire.folding.decoding import mapping, objects
-from hypereal.wire.members import encode
+from hypereal.wire.members import Fields, encode
 from hypereal.wire.usage import Profile
 
+AsChat = Callable[[dict[str, Any]], dict[str, Any]]
+"""A decoded body of another dialect -> a chat body, but for `model` and `stream`. Raises InvalidRequest."""
 Message = dict[str, Any]
 """Of chat. An assistant's may hold `reasoning_content`, and `extra_content` as its calls may."""
 
@@ -25,6 +28,18 @@ _name = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _URL_SAFE = str.maketrans("-_", "+/")
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mp3": "mp3", "audio/mpeg": "mp3"}
 NAME_CHARACTERS_KEPT = 55
+
+
+def translated(fields: Fields, as_chat: AsChat, profile: Profile) -> Fields:
+    """The members of a chat body for the vendor of PROFILE, from the FIELDS of a body of AS_CHAT's dialect.
+
+    Raises InvalidRequest for what cannot be carried.
+    """
+    try:
+        body = {name: members.decoded(raw, name) for name, raw in fields.items()}
+        return members.parse(encode(fitted(as_chat(body), profile)))
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.") from None
 
 
 def fitted(chat: dict[str, Any], profile: Profile) -> dict[str, Any]:

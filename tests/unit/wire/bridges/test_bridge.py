@@ -201,7 +201,7 @@ TOP = {
 
 
 @every_bridge
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(data=st.data())
 def test_requests_of_wrong_shapes_are_carried_or_refused(dialect: Dialect, data: st.DataObject) -> None:
     changes = data.draw(st.dictionaries(st.sampled_from(TOP[dialect]), odd | st.lists(st.dictionaries(members, odd))))

@@ -14,7 +14,7 @@ from hypereal.wire.request import Request
 
 STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 """Of chat's finish reasons; any other is `end_turn`."""
-_THINKING_SHOWN = frozenset({"enabled", "adaptive", "between_tools"})
+_THINKING_SHOWN = ("enabled", "adaptive", "between_tools")
 
 
 class MessagesWriter:
