@@ -11,6 +11,7 @@ import msgspec
 from hypereal.wire.bridges.chat_answers import Block, Kind
 from hypereal.wire.bridges.opaque import seal
 from hypereal.wire.bridges.responses_to_chat.tools import INPUT, TOOL_SEARCH, Tool
+from hypereal.wire.members import UNREADABLE
 
 Event = dict[str, Any]
 
@@ -215,4 +216,7 @@ def item_of(block: Block, tool: Tool, base: str, index: int, *, shows_reasoning:
 
 def _decoded(block: Block) -> dict[str, Any]:
     arguments = block.arguments
-    return {} if arguments is None else _arguments.decode(arguments)
+    try:
+        return {} if arguments is None else _arguments.decode(arguments)
+    except UNREADABLE:
+        return {}
