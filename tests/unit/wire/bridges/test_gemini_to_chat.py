@@ -225,9 +225,18 @@ def test_signatures_that_are_no_base64_are_put_into_some() -> None:
     assert message["tool_calls"] == [call("c", "ls", "{}", "not base64!")]
 
 
-def test_a_seal_of_another_kind_is_no_signature() -> None:
-    (message,) = messages(model({"functionCall": {"id": "c", "name": "ls"}, "thoughtSignature": seal(text="t")}))
-    assert message["tool_calls"] == [call("c", "ls", "{}")]
+@pytest.mark.parametrize("signature", ["", "c2ln"])
+@pytest.mark.parametrize("config", [{}, THINKS])
+def test_thoughts_come_back_with_their_call_whether_shown_or_not(signature: str, config: dict[str, Any]) -> None:
+    message = {"reasoning_content": "t", "content": "a", "tool_calls": [call("c", "ls", "{}", signature)]}
+    parts = candidate(message, "tool_calls", **config)["content"]["parts"]
+    for said in (parts, [part for part in parts if not part.get("thought")]):  # as Gemini CLI sends them back
+        assert messages(model(*said)) == [{"role": "assistant", **message}]
+
+
+def test_a_seal_without_a_signature_is_none() -> None:
+    (message,) = messages(model({"functionCall": {"id": "c", "name": "ls"}, "thoughtSignature": seal()}))
+    assert message == {"role": "assistant", "content": "", "tool_calls": [call("c", "ls", "{}")]}
 
 
 def test_calls_come_whole_and_the_last_chunk_has_end_and_usage() -> None:

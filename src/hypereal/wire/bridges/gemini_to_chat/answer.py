@@ -29,6 +29,8 @@ class GeminiWriter:
         self._broken: set[int] = set()
         """Choices with a call whose arguments are no JSON."""
         self._refused: set[int] = set()
+        self._thoughts: dict[int, list[str]] = {}
+        """By choice. The next call keeps them: vendors want them with its result, and Gemini CLI drops thoughts."""
 
     def write(self, piece: Piece) -> bytes:
         """The chunk that PIECE is; none where it says nothing here."""
@@ -53,6 +55,7 @@ class GeminiWriter:
     def _grown(self, block: Block, text: str) -> bytes:
         match block.kind:
             case Kind.REASONING:
+                self._thoughts.setdefault(block.choice, []).append(text)
                 return self._chunk(block, {"text": text, "thought": True}) if self._shows_thoughts else b""
             case Kind.TEXT | Kind.REFUSAL:
                 return self._chunk(block, {"text": text})
@@ -62,17 +65,17 @@ class GeminiWriter:
                 assert_never(block.kind)
 
     def _ended(self, block: Block) -> bytes:
-        signature = {"thoughtSignature": _printed(block.signature)} if block.signature else {}
         match block.kind:
             case Kind.CALL if (arguments := block.arguments) is not None:
                 name = self._names.get(block.name, block.name)
+                signature = _signature(block.signature, "".join(self._thoughts.pop(block.choice, [])))
                 return self._chunk(
                     block, {"functionCall": {"id": block.id, "name": name, "args": arguments}} | signature
                 )
             case Kind.CALL:
                 self._broken.add(block.choice)
             case Kind.SIGNATURE:
-                return self._chunk(block, {"text": ""} | signature)
+                return self._chunk(block, {"text": ""} | _signature(block.signature))
             case Kind.REFUSAL:
                 self._refused.add(block.choice)
         return b""
@@ -107,9 +110,12 @@ class GeminiWriter:
         return FINISH_REASONS.get(finish.reason, "OTHER")
 
 
-def _printed(signature: str) -> str:
-    """Google's SDKs read base64 only; what another vendor put there is put into some."""
-    return signature if _base64(signature) and len(signature) % 4 == 0 else seal(signature=signature)
+def _signature(signature: str, thoughts: str = "") -> dict[str, str]:
+    """The member of a part, if any. Google's SDKs read base64 only; what is none, or not all, is put into some."""
+    if not signature and not thoughts:
+        return {}
+    is_printable = not thoughts and _base64(signature) and len(signature) % 4 == 0
+    return {"thoughtSignature": signature if is_printable else seal(signature=signature, text=thoughts)}
 
 
 def _member(request: Request, *names: str) -> dict[str, Any]:

@@ -99,17 +99,19 @@ class _Conversation:
     def _add_models(self, parts: list[dict[str, Any]]) -> None:
         texts: list[str] = []
         thoughts: list[str] = []
+        kept_thoughts = ""
         calls, signature = [], ""
         for part in parts:
-            held = _held(part)
+            held, kept = _held(part), _kept(part)
+            kept_thoughts += kept.get("text", "")
             if held == "functionCall":
-                calls.append(self._call(camel(mapping(part["functionCall"])), _signature(part)))
+                calls.append(self._call(camel(mapping(part["functionCall"])), kept.get("signature", "")))
                 continue
             if held != "text":
                 raise _not_carried(held)
             (thoughts if part.get("thought") else texts).append(_text_of(part))
-            signature = _signature(part) or signature
-        self.messages += chat.assistant("".join(texts), "".join(thoughts), calls, signature)
+            signature = kept.get("signature", signature)
+        self.messages += chat.assistant("".join(texts), kept_thoughts or "".join(thoughts), calls, signature)
 
     def _call(self, said: dict[str, Any], signature: str) -> dict[str, Any]:
         name = chat.require_text(said.get("name"), "contents.functionCall.name")
@@ -223,14 +225,17 @@ def _file(said: dict[str, Any]) -> dict[str, Any] | None:
 _MEDIA: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {"inlineData": _inline, "fileData": _file}
 
 
-def _signature(part: dict[str, Any]) -> str:
-    """As the upstream gave it: SDKs print base64 in the other alphabet, and what was none we had put into some."""
+def _kept(part: dict[str, Any]) -> dict[str, str]:
+    """The `signature` that the upstream gave, and the `text` of thoughts before a call, as far as there are any.
+
+    SDKs print base64 in the other alphabet.
+    """
     said = part.get("thoughtSignature")
-    if not isinstance(said, str):
-        return ""
+    if not isinstance(said, str) or not said:
+        return {}
     said = said.translate(_URL_SAFE)
     sealed = unseal(said)
-    return said if sealed is None else sealed.get("signature", "")
+    return {"signature": said} if sealed is None else sealed
 
 
 def _tools(body: dict[str, Any]) -> tuple[list[dict[str, Any]], Any]:
