@@ -158,7 +158,7 @@ def test_images_of_a_result_follow_in_a_message_of_the_users() -> None:
 
 
 def test_the_clients_search_for_tools_is_a_call_and_what_it_found_is_offered() -> None:
-    found = [{"type": "function", "name": "blame", "parameters": {}}]
+    found = [{"type": "function", "name": "blame", "parameters": {}}, TOOLS[2]]
     said = [
         {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {"query": "git"}},
         {"type": "tool_search_output", "call_id": "c", "tools": found},
@@ -167,7 +167,7 @@ def test_the_clients_search_for_tools_is_a_call_and_what_it_found_is_offered() -
     made = sent(input=said, tools=TOOLS)
     assert made["messages"] == [
         {"role": "assistant", "content": "", "tool_calls": [call("c", "tool_search", '{"query":"git"}')]},
-        {"role": "tool", "tool_call_id": "c", "content": "Tools that can be used now: blame"},
+        {"role": "tool", "tool_call_id": "c", "content": "Tools that can be used now: blame, notes__list"},
     ]
     assert "blame" in [each["function"]["name"] for each in made["tools"]]
 

@@ -146,7 +146,7 @@ class _Conversation:
         if item["type"] == "tool_search_call":
             self._call(item | {"name": TOOL_SEARCH}, encode(mapping(item.get("arguments"))).decode())
             return
-        names = [str(tool["name"]) for tool in objects(item.get("tools")) if "name" in tool]
+        names = self.tools.chat_names(objects(item.get("tools")))
         self._result(item, f"Tools that can be used now: {', '.join(names) or 'none'}")
 
     def _call(self, item: dict[str, Any], arguments: str) -> None:

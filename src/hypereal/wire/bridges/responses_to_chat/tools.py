@@ -48,6 +48,10 @@ class FlatTools:
         """Of a tool, one of an earlier turn too that is not offered any more."""
         return self._chat_names.get((namespace, name)) or chat.chat_name(_joined(name, namespace))
 
+    def chat_names(self, tools: list[dict[str, Any]]) -> list[str]:
+        """Of those TOOLS, a part of these, that chat has."""
+        return [self._chat_names[key] for key in FlatTools(tools)._chat_names]
+
     def tool(self, chat_name: str) -> Tool:
         """What the function CHAT_NAME stands for; a name that was not offered is a function's."""
         return self._by_chat_name.get(chat_name) or Tool("function", chat_name)
