@@ -44,8 +44,8 @@ cannot be called in this version.
 stands, the vendor has no such markers.
 
 *Called through* names the formats that the catalog allows. A call also needs a target that has a credential and speaks
-the format; Gemini's format reaches chat targets over a bridge, for text. Else the answer is 400, and names the endpoint
-to use."""
+the format, or chat: every other format reaches it over a [bridge](bridges.md). Else the answer is 400, and names the
+endpoint to use."""
 PROVIDERS_INTRO = """\
 Built in. A provider is used once its variable is set, or once `[providers.NAME]` gives a key. Those that need no key
 are used once `NAME_BASE_URL` or a table names them. `NAME_BASE_URL` moves any of them. `local` answers for a model

@@ -38,7 +38,7 @@ def reply(call: Call, bill: "Bill", way: Way) -> None:
     if bill.usage is None:
         _require_object(body)
     if way.bridge is not None:
-        body = way.bridge.answer(body, way.profile)
+        body = way.bridge.answer(body, request, way.profile)
     content_type = answers.JSON
     if request.stream:
         body, content_type = _as_stream(call, request, body)

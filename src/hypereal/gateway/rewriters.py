@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def rewriter_for(request: Request, way: Way, bill: "Bill", upstream: Upstream) -> Rewriter | None:
     """None where the caller gets the upstream's bytes as they come."""
     if way.bridge is not None:
-        return _BridgeRewriter(way.bridge.stream(way.profile))
+        return _BridgeRewriter(way.bridge.stream(request, way.profile))
     if not request.wants_usage:
         return _FinishRewriter()
     return ReportRewriter(bill, way, upstream) if tells_cache(request, way) else None
