@@ -16,6 +16,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 BETWEEN = b"\r\n"
 """The part of a joint that comes before a size line."""
+STEP_LIKELY = 6
+"""The length of a joint before a chunk of 16 to 255 bytes, as most events of streams are."""
 _BODILESS = (b"204", b"304")
 
 REASONS = {
@@ -303,12 +305,12 @@ class ChunkWalker:
 
         BETWEEN where the next byte begins a chunk.
         """
-        self._step = 6
+        self._step = STEP_LIKELY
         """How long a joint is thought to be: as long as the last."""
 
     def restart(self) -> None:
         """Forget what was walked: the next byte begins a chunk."""
-        self._left, self.joint = 0, BETWEEN
+        self._left, self.joint, self._step = 0, BETWEEN, STEP_LIKELY
 
     def walk(self, data: bytes, payload: list[bytes] | None = None) -> int:
         """Take one read; append its payload to PAYLOAD where given.
@@ -405,10 +407,15 @@ def may_begin_chunk(data: bytes, at: int) -> bool:
     return _size_line(data, at) is not None
 
 
+_walker = ChunkWalker()
+"""Of `dechunk`, which never waits: one is enough."""
+
+
 def dechunk(data: bytes) -> bytes:
     """The payload of whole chunks; the last one may be missing. Raises Malformed."""
     payload: list[bytes] = []
-    ChunkWalker().walk(data, payload)
+    _walker.restart()
+    _walker.walk(data, payload)
     return payload[0] if len(payload) == 1 else b"".join(payload)
 
 

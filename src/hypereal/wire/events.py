@@ -38,7 +38,7 @@ def payloads_with(needle: bytes, events: bytes) -> Iterator[bytes]:
 
 def are_all(is_so: Callable[[bytes], bool], events: bytes) -> bool:
     """Whether the data of every event IS_SO; comments and events without data do not count."""
-    return all(is_so(payload) for payload in payloads(events))
+    return all(map(is_so, payloads(events)))
 
 
 def split(events: bytes) -> Iterator[bytes]:

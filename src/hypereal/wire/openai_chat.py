@@ -180,6 +180,7 @@ class _Deltas(msgspec.Struct, gc=False):
 
 
 _deltas = msgspec.json.Decoder(_Deltas)
+_NO_DELTA: dict[str, Any] = {}
 
 
 def _is_quiet(payload: bytes) -> bool:
@@ -190,10 +191,13 @@ def _is_quiet(payload: bytes) -> bool:
         return False
     if chunk.usage is not None and chunk.usage != members.NULL:
         return False
-    return not any(
-        choice.finish_reason or any(value for name, value in (choice.delta or {}).items() if name != "role")
-        for choice in chunk.choices or ()
-    )
+    for choice in chunk.choices or ():
+        if choice.finish_reason:
+            return False
+        for name, value in (choice.delta or _NO_DELTA).items():
+            if value and name != "role":
+                return False
+    return True
 
 
 def _asks_usage(raw: msgspec.Raw | None) -> bool:
