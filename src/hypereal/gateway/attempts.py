@@ -60,6 +60,8 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
             tries += 1
             bill.attempts += 1
             try:
+                if way.seal is not None and not way.seal.is_ready:
+                    await call.aside(way.seal.make_ready())
                 pool, head, body = _request(call, way, request, counts_tokens)
                 upstream = None if was_stale else pool.take()
                 if upstream is None:
@@ -98,10 +100,13 @@ def _request(call: Call, way: Way, request: Request, counts_tokens: bool) -> tup
     pool, head = way.line(request.stream, counts_tokens)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
-    body = way.wire.write(request, way.target.model, way.profile)
     forwarded = call.facts.forwarded
     if way.is_messages and b"anthropic-version:" not in forwarded:
         forwarded += ANTHROPIC_VERSION
+    if way.seal is None:
+        body = way.wire.write(request, way.target.model, way.profile)
+    else:
+        body, forwarded = way.seal.close(request, forwarded, counts_tokens)
     call.silence_s_max = way.target.provider.timeout_s
     return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body
 

@@ -7,12 +7,14 @@ import ssl
 from collections.abc import Mapping
 
 from hypereal.catalog import ROUTES, Model, TargetSpec
+from hypereal.gateway.access_tokens import AccessToken
 from hypereal.gateway.metrics import Meter
+from hypereal.gateway.seals import Seal
 from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
 from hypereal.net import Address, Pool
-from hypereal.providers import LOCAL, Provider, UpstreamRequest, request_for
+from hypereal.providers import LOCAL, Provider, ServiceAccount, UpstreamRequest, request_for
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge
 
 FAILURES_MAX = 5
@@ -53,6 +55,11 @@ class Target:
         """Whether its circuit breaker is closed."""
         return not self._open_until_s or self._open_until_s <= clock.coarse.monotonic_s
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether it failed the last time."""
+        return self._failures > 0
+
     def succeeded(self) -> None:
         """It answered."""
         if self._failures:
@@ -68,9 +75,16 @@ class Target:
 class Way:
     """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
 
-    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "pools", "profile", "target", "wire")
+    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "pools", "profile", "seal", "target", "wire")
 
-    def __init__(self, target: Target, dialect: Dialect, bridge: Bridge | None, pools: "Pools") -> None:
+    def __init__(
+        self,
+        target: Target,
+        dialect: Dialect,
+        bridge: Bridge | None,
+        pools: "Pools",
+        token: AccessToken | None = None,
+    ) -> None:
         self.target = target
         self.dialect = dialect
         self.is_messages = dialect is Dialect.ANTHROPIC_MESSAGES
@@ -78,7 +92,15 @@ class Way:
         self.bridge = bridge
         self.profile = PROFILES[target.provider.usage]
         self.pools = pools
+        is_cloud = target.provider.envelope is not None or target.provider.credentials is not None
+        self.seal = Seal(self, token) if is_cloud else None
+        """Where the provider takes requests only in a way of its own."""
         self._lines: dict[tuple[bool, bool], tuple[Pool, bytes]] = {}
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether tokens can be counted along it."""
+        return self.bridge is None and (self.seal is None or self.seal.can_count)
 
     def line(self, stream: bool, counts_tokens: bool) -> tuple[Pool, bytes]:
         """The pool, and the request's head up to the digits of its content-length."""
@@ -129,6 +151,7 @@ class Routing:
         self._providers = providers
         self._pools = pools
         self._targets: dict[str, tuple[Target, ...]] = {}
+        self._tokens: dict[str, AccessToken] = {}
         self._ways: dict[tuple[str, Dialect], tuple[Way, ...]] = {}
 
     def ways(self, model: Model, dialect: Dialect) -> tuple[Way, ...]:
@@ -156,14 +179,24 @@ class Routing:
         native, bridged = [], []
         for target in self._targets_of(model):
             if dialect in target.dialects:
-                native.append(Way(target, dialect, None, self._pools))
+                native.append(self._way(target, dialect, None))
                 continue
             for other in Dialect:
                 bridge = BRIDGES.get((dialect, other))
                 if bridge is not None and other in target.dialects:
-                    bridged.append(Way(target, other, bridge, self._pools))
+                    bridged.append(self._way(target, other, bridge))
                     break
         return (*native, *bridged)
+
+    def _way(self, target: Target, dialect: Dialect, bridge: Bridge | None) -> Way:
+        """A provider's ways share one access token."""
+        account = target.provider.credentials
+        token = None
+        if isinstance(account, ServiceAccount):
+            token = self._tokens.get(target.provider.name)
+            if token is None:
+                token = self._tokens[target.provider.name] = AccessToken(account, self._pools)
+        return Way(target, dialect, bridge, self._pools, token)
 
     def _targets_of(self, model: Model) -> tuple[Target, ...]:
         """The targets with a credential; where there is none at all, the local model stands in for every model."""
