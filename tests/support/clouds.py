@@ -12,11 +12,12 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urljoin
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from tests.support.background import Gate
 from tests.support.upstream import Recorded, Script, plain, stream
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -50,13 +51,11 @@ def exception(kind: str, text: str) -> bytes:
     return message(headers, json.dumps({"message": text}).encode())
 
 
-def framed_stream(events: Sequence[bytes], *last: bytes) -> Script:
-    """EVENTS of Anthropic's, and messages that come after them, as Bedrock's answer."""
-    metrics = {"inputTokenCount": 77777, "outputTokenCount": 88888}
-    *before, end = events
-    if b"message_stop" in end:
-        end = b'data: {"type":"message_stop","amazon-bedrock-invocationMetrics":%s}' % json.dumps(metrics).encode()
-    return stream([*map(framed, [*before, end]), *last], content_type=EVENT_STREAM)
+def framed_stream(events: Sequence[bytes], *last: bytes | Gate) -> Script:
+    """EVENTS of Anthropic's as Bedrock's answer, then LAST, messages as they are."""
+    metrics = b'"amazon-bedrock-invocationMetrics":{"inputTokenCount":77777,"outputTokenCount":88888}'
+    said = [event.replace(b'{"type": "message_stop"}', b'{"type":"message_stop",%s}' % metrics) for event in events]
+    return stream([*map(framed, said), *last], content_type=EVENT_STREAM)
 
 
 # -- Signature Version 4 -----------------------------------------------------------------------------------------------
@@ -132,7 +131,11 @@ class Google:
     def answer(self, recorded: Recorded, expires_in: int = 3600) -> Script:
         """The token endpoint."""
         claims = self.claims(recorded.body)
-        if claims is None or claims["aud"] != self.token_url or not 0 < claims["exp"] - claims["iat"] <= 3600:
+        if (
+            claims is None
+            or claims["aud"] != urljoin(self.token_url, recorded.path)
+            or not 0 < claims["exp"] - claims["iat"] <= 3600
+        ):
             return plain({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}, 400)
         self.given.append(f"ya29.token-{len(self.given)}")
         return plain({"access_token": self.given[-1], "expires_in": expires_in, "token_type": "Bearer"})

@@ -87,7 +87,8 @@ class AccessToken:
             self._retry_s = clock.boottime_s() + RETRY_S
             log.get("gateway").warning("no access token", account=self._account.email, why=error.why)
         else:
-            life_s = min(answer.expires_in, LIFE_S_MAX) - ENDS_EARLY_S
+            life_s = float(min(answer.expires_in, LIFE_S_MAX))
+            life_s -= min(ENDS_EARLY_S, life_s / 2)
             self._value = answer.access_token.encode("ascii")
             self._asked_s, self._ends_s = asked_s, asked_s + life_s
             early_s = min(RENEW_S, life_s / 2) * random.uniform(0.8, 1.0)  # processes that began together
@@ -110,6 +111,6 @@ class AccessToken:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UpstreamLost("the answer cannot be read") from None
         token = answer.access_token
-        if not token.isascii() or not token.isprintable() or " " in token or not token:
+        if answer.expires_in <= 0 or not token.isascii() or not token.isprintable() or not token or " " in token:
             raise UpstreamLost("the answer holds no token")
         return answer

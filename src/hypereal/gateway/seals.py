@@ -19,11 +19,11 @@ SERVICE = "bedrock"
 class Seal:
     """How one way's requests are closed. `close` makes each ready to be sent, once `is_ready`."""
 
-    __slots__ = ("_requests", "_token", "_way")
+    __slots__ = ("_requests", "_way", "token")
 
     def __init__(self, way: "Way", token: AccessToken | None) -> None:
         self._way = way
-        self._token = token
+        self.token = token
         self._requests: dict[tuple[bool, bool], UpstreamRequest] = {}
 
     @property
@@ -35,12 +35,12 @@ class Seal:
     @property
     def is_ready(self) -> bool:
         """Whether all is at hand that a request needs; `make_ready` where it is not."""
-        return self._token is None or self._token.is_at_hand(is_suspect=self._way.target.is_failing)
+        return self.token is None or self.token.is_at_hand(is_suspect=self._way.target.is_failing)
 
     async def make_ready(self) -> None:
         """Ordinary asyncio work. Raises UpstreamLost: then the target cannot be asked."""
-        if self._token is not None:
-            await self._token.get()
+        if self.token is not None:
+            await self.token.get()
 
     def close(self, request: Request, forwarded: bytes, counts_tokens: bool) -> tuple[bytes, bytes]:
         """The body of REQUEST, and the lines for its head: those of FORWARDED that go with it, and the credential."""
@@ -53,8 +53,8 @@ class Seal:
                 request, model, forwarded, provider.betas, counts_tokens=counts_tokens
             )
             body = msgspec.json.encode(fields)
-        if self._token is not None:
-            forwarded += b"authorization: Bearer %s\r\n" % self._token.value
+        if self.token is not None:
+            forwarded += b"authorization: Bearer %s\r\n" % self.token.value
         elif isinstance(provider.credentials, AwsCredentials):
             forwarded += self._signature(provider.credentials, body, request.stream, counts_tokens)
         return body, forwarded
