@@ -3,10 +3,10 @@
 PY := .venv/bin/python
 SOURCES := src tests benchmarks scripts
 
-.PHONY: help setup run test check golden bench docs lock dist clean
+.PHONY: help setup run test check e2e golden bench docs lock dist clean
 
 help:  ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.run  ## the virtual environment with everything that `make run` needs
 
@@ -22,6 +22,9 @@ check: .venv/.test  ## format, lint, types, layers, structure
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) -m pytest tests/structure
+
+e2e: .venv/.test  ## real agents and SDKs through the gateway (E2E="-m bounded": the quick ones)
+	@exec $(PY) -m pytest tests/agents --tb=short $(E2E)
 
 golden: .venv/.test  ## write tests/golden anew from what the code answers; read the diff
 	@HYPEREAL_TEST_GOLDEN=rewrite $(PY) -m pytest tests/golden
@@ -39,7 +42,7 @@ dist: .venv/.test  ## the wheel and the source archive, in dist/
 	@$(PY) -m hatchling build
 
 clean:  ## remove the virtual environment and what tools left behind
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .e2e-cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.run: locks/uv.txt locks/run.txt locks/local.txt pyproject.toml scripts/setup.sh
 	@sh scripts/setup.sh run

@@ -95,15 +95,18 @@ class Recorded:
 
 
 class Upstream:
-    """The server. Scripts wait by model id; a request without one gets its dialect's correct default answer."""
+    """The server. Scripts wait by model id; a request without one gets what ANSWERS makes of it."""
 
-    def __init__(self, background: Background, port: int = 0) -> None:
+    def __init__(
+        self, background: Background, port: int = 0, answers: Callable[[Recorded], Script] | None = None
+    ) -> None:
         self._background = background
+        self._usual = answers or default
         self._lock = threading.Condition()
         self._scripts: dict[str, deque[Script]] = {}
         self._gates: list[Gate] = []
         self._connections = 0
-        self._handler: Callable[[Recorded], Script] = default
+        self._handler = self._usual
         self.requests: list[Recorded] = []
         """Those since the last `reset`, in the order in which they were read."""
         self._server = background.run(self._listen(port))
@@ -142,7 +145,7 @@ class Upstream:
             gate.open()
         with self._lock:
             self._gates, self.requests, self._scripts = [], [], {}
-            self._handler = default
+            self._handler = self._usual
 
     def close(self) -> None:
         self.reset()

@@ -37,7 +37,9 @@ GEMINI_USAGE = {
     "thoughtsTokenCount": 50,
     "totalTokenCount": 1200,
 }
-TOOL = ("get_weather", {"city": "Berlin"})
+ToolCall = tuple[str, dict[str, Any] | str]
+"""(name, arguments); text as arguments where the tool takes free text, which only Responses has."""
+TOOL: ToolCall = ("get_weather", {"city": "Berlin"})
 
 
 def encode(value: object) -> bytes:
@@ -63,10 +65,10 @@ def chat_answer(text: str = "".join(TEXT), usage: Any = CHAT_USAGE, **message: A
     return answer | {"choices": [choice]} | ({} if usage is None else {"usage": usage})
 
 
-def chat_tool_answer() -> dict[str, Any]:
-    """The model calls TOOL."""
-    function = {"name": TOOL[0], "arguments": json.dumps(TOOL[1])}
-    return chat_answer("", tool_calls=[{"id": "call_1", "type": "function", "function": function}])
+def chat_tool_answer(tool: ToolCall = TOOL, number: int = 1) -> dict[str, Any]:
+    """The model calls TOOL; NUMBER tells the calls of a conversation apart, here and below."""
+    function = {"name": tool[0], "arguments": json.dumps(tool[1])}
+    return chat_answer("", tool_calls=[{"id": f"call_{number}", "type": "function", "function": function}])
 
 
 def chat_chunk(delta: dict[str, Any] | None, finish: str | None = None, **members: Any) -> bytes:
@@ -85,10 +87,11 @@ def chat_events(texts: Sequence[str] = TEXT, usage: Any = CHAT_USAGE) -> list[by
     return [*events, event(b"[DONE]")]
 
 
-def chat_tool_events() -> list[bytes]:
+def chat_tool_events(tool: ToolCall = TOOL, number: int = 1) -> list[bytes]:
     """The model calls TOOL; its arguments come in two fragments."""
-    arguments = json.dumps(TOOL[1])
-    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": TOOL[0], "arguments": ""}}
+    arguments = json.dumps(tool[1])
+    function = {"name": tool[0], "arguments": ""}
+    call = {"index": 0, "id": f"call_{number}", "type": "function", "function": function}
     parts = [{"index": 0, "function": {"arguments": part}} for part in (arguments[:5], arguments[5:])]
     deltas = [{"role": "assistant", "tool_calls": [call]}, *({"tool_calls": [part]} for part in parts)]
     ends = [chat_chunk({}, "tool_calls"), chat_chunk(None, usage=CHAT_USAGE), event(b"[DONE]")]
@@ -109,9 +112,12 @@ def _message_item(text: str) -> dict[str, Any]:
     return {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
 
 
-def _call_item(arguments: str, status: str = "completed") -> dict[str, Any]:
-    call = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": TOOL[0]}
-    return call | {"arguments": arguments, "status": status}
+def _call_item(tool: ToolCall, number: int) -> dict[str, Any]:
+    name, arguments = tool
+    call = {"call_id": f"call_{number}", "name": name, "status": "completed"}
+    if isinstance(arguments, str):
+        return {"id": f"ctc_{number}", "type": "custom_tool_call", **call, "input": arguments}
+    return {"id": f"fc_{number}", "type": "function_call", **call, "arguments": json.dumps(arguments)}
 
 
 def responses_answer(text: str = "".join(TEXT), usage: Any = RESPONSES_USAGE) -> dict[str, Any]:
@@ -119,9 +125,9 @@ def responses_answer(text: str = "".join(TEXT), usage: Any = RESPONSES_USAGE) ->
     return _response([_message_item(text)], usage)
 
 
-def responses_tool_answer() -> dict[str, Any]:
+def responses_tool_answer(tool: ToolCall = TOOL, number: int = 1) -> dict[str, Any]:
     """The model calls TOOL."""
-    return _response([_call_item(json.dumps(TOOL[1]))], RESPONSES_USAGE)
+    return _response([_call_item(tool, number)], RESPONSES_USAGE)
 
 
 def _numbered(parts: list[dict[str, Any]]) -> list[bytes]:
@@ -150,17 +156,18 @@ def responses_events(texts: Sequence[str] = TEXT, usage: Any = RESPONSES_USAGE) 
     )
 
 
-def responses_tool_events() -> list[bytes]:
+def responses_tool_events(tool: ToolCall = TOOL, number: int = 1) -> list[bytes]:
     """The model calls TOOL."""
-    arguments = json.dumps(TOOL[1])
-    where = {"item_id": "fc_1", "output_index": 0}
-    item = _call_item(arguments)
+    item = _call_item(tool, number)
+    member, kind = ("input", "custom_tool_call_input") if "input" in item else ("arguments", "function_call_arguments")
+    where = {"item_id": item["id"], "output_index": 0}
+    opened = item | {member: "", "status": "in_progress"}
     return _numbered(
         [
             {"type": "response.created", "response": _response([], None, "in_progress")},
-            {"type": "response.output_item.added", "output_index": 0, "item": _call_item("", "in_progress")},
-            {"type": "response.function_call_arguments.delta", **where, "delta": arguments},
-            {"type": "response.function_call_arguments.done", **where, "arguments": arguments, "name": TOOL[0]},
+            {"type": "response.output_item.added", "output_index": 0, "item": opened},
+            {"type": f"response.{kind}.delta", **where, "delta": item[member]},
+            {"type": f"response.{kind}.done", **where, member: item[member], "name": item["name"]},
             {"type": "response.output_item.done", "output_index": 0, "item": item},
             {"type": "response.completed", "response": _response([item], RESPONSES_USAGE)},
         ]
@@ -180,9 +187,9 @@ def messages_answer(text: str = "".join(TEXT), usage: Any = MESSAGES_USAGE) -> d
     return _message([{"type": "text", "text": text}], "end_turn", usage)
 
 
-def messages_tool_answer() -> dict[str, Any]:
+def messages_tool_answer(tool: ToolCall = TOOL, number: int = 1) -> dict[str, Any]:
     """The model calls TOOL."""
-    call = {"type": "tool_use", "id": "toolu_1", "name": TOOL[0], "input": TOOL[1]}
+    call = {"type": "tool_use", "id": f"toolu_{number}", "name": tool[0], "input": tool[1]}
     return _message([call], "tool_use", MESSAGES_USAGE)
 
 
@@ -207,10 +214,10 @@ def messages_events(texts: Sequence[str] = TEXT, usage: Any = MESSAGES_USAGE) ->
     return _messages_stream({"type": "text", "text": ""}, deltas, "end_turn", usage)
 
 
-def messages_tool_events() -> list[bytes]:
+def messages_tool_events(tool: ToolCall = TOOL, number: int = 1) -> list[bytes]:
     """The model calls TOOL."""
-    block = {"type": "tool_use", "id": "toolu_1", "name": TOOL[0], "input": {}}
-    deltas = [{"type": "input_json_delta", "partial_json": json.dumps(TOOL[1])}]
+    block = {"type": "tool_use", "id": f"toolu_{number}", "name": tool[0], "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": json.dumps(tool[1])}]
     return _messages_stream(block, deltas, "tool_use", MESSAGES_USAGE)
 
 
@@ -229,9 +236,9 @@ def gemini_answer(text: str = "".join(TEXT), usage: Any = GEMINI_USAGE) -> dict[
     return gemini_chunk([{"text": text}], "STOP", usage)
 
 
-def gemini_tool_answer() -> dict[str, Any]:
+def gemini_tool_answer(tool: ToolCall = TOOL, number: int = 1) -> dict[str, Any]:
     """The model calls TOOL, with a thought signature."""
-    call = {"functionCall": {"id": "c1", "name": TOOL[0], "args": TOOL[1]}, "thoughtSignature": "c2ln"}
+    call = {"functionCall": {"id": f"c{number}", "name": tool[0], "args": tool[1]}, "thoughtSignature": "c2ln"}
     return gemini_chunk([call], "STOP", GEMINI_USAGE)
 
 
@@ -242,9 +249,9 @@ def gemini_events(texts: Sequence[str] = TEXT, usage: Any = GEMINI_USAGE) -> lis
     return [event(part) for part in [*events, gemini_chunk([{"text": texts[-1]}], "STOP", usage)]]
 
 
-def gemini_tool_events() -> list[bytes]:
+def gemini_tool_events(tool: ToolCall = TOOL, number: int = 1) -> list[bytes]:
     """The model calls TOOL; calls come whole."""
-    return [event(gemini_chunk([{"text": "Let me see."}])), event(gemini_tool_answer())]
+    return [event(gemini_chunk([{"text": "Let me see."}])), event(gemini_tool_answer(tool, number))]
 
 
 DEFAULTS = {

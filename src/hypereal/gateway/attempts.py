@@ -1,4 +1,7 @@
-"""Getting an answer: each target of the chain in turn, until one answers or the caller is told why none did."""
+"""Getting an answer: each target of the chain in turn, until one answers or the caller is told why none did.
+
+Until the first event with content a stream is held here, so that it may still come from elsewhere.
+"""
 
 import asyncio
 import random
@@ -6,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from hypereal.gateway.call import Call
+from hypereal.gateway.faults import CALLERS_FAULT, LOST, OVERLOAD, SILENT, Fault, fault_of, retry_after_s
 from hypereal.gateway.routing import Way
 from hypereal.kit import log
 from hypereal.kit.errors import (
@@ -16,8 +20,9 @@ from hypereal.kit.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from hypereal.ledger import Attempt
 from hypereal.net import Pool, Upstream, UpstreamLost
-from hypereal.wire import Request, upstream_error
+from hypereal.wire import Request, UpstreamError, upstream_error
 
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
@@ -25,79 +30,96 @@ if TYPE_CHECKING:
 TRIES_PER_TARGET = 2
 TRIES_MAX = 8
 BACKOFF_S = 0.1
+PATIENCE_S = 2.0
+"""A `Retry-After` up to this is waited for although another target is left,"""
+PATIENCE_S_LAST = 10.0
+"""and up to this where none is."""
 ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"
 """Sent where the caller sent none; the vendor refuses a request without it."""
-CALLERS_FAULT = frozenset({400, 413, 422})
-"""What every target would say again, so the caller is told at once."""
-OVERLOAD = frozenset({429, 503, 529})
 
 
 class AnswerRefused(Exception):
     """A target answered, but not with what was asked for."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.may_mend = status >= 500 or status in (200, 408, 409, 429)
-        """Whether the same target may answer the same request a moment later."""
+        self.retry_after_s = retry_after_s
+        """What it asked for, where it did."""
+
+
+Failure = AnswerRefused | UpstreamLost
 
 
 async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts_tokens: bool = False) -> Way:
-    """Ask each of WAYS in turn; `call.upstream` then holds the answer, collected or a stream at its first event.
+    """Ask each of WAYS in turn; `call.upstream` then holds the answer: whole, or a stream that has content.
 
     Raises InvalidRequest or RequestTooLarge where the upstream blames the caller, else UpstreamFailed, Overloaded or
-    UpstreamTimeout once no target is left.
+    UpstreamTimeout once no target or no time is left.
     """
-    request = bill.request
-    assert request is not None
-    last: AnswerRefused | UpstreamLost | None = None
-    for way in ways if ways[0].target.is_available else _in_order(ways):
+    last: Failure | None = None
+    if not ways[0].target.breaker.lets_through:
+        ways = _in_order(ways)
+    for way in ways:
         bill.way = way
-        tries, was_stale = 0, False
-        while tries < TRIES_PER_TARGET and bill.attempts < TRIES_MAX:
-            if tries:
-                await call.aside(asyncio.sleep(random.uniform(0, BACKOFF_S * 2**tries)))
-            tries += 1
-            bill.attempts += 1
-            try:
-                if way.seal is not None and not way.seal.is_ready:
-                    await call.aside(way.seal.make_ready())
-                pool, head, body = _request(call, way, request, counts_tokens)
-                upstream = None if was_stale else pool.take()
-                if upstream is None:
-                    upstream = await call.aside(pool.connect())
-                call.upstream = upstream
-                upstream.send(call, head, body)
-                await call.wait()
-                call.first_byte_s = monotonic()
-                _check(bill, way, upstream)
-                way.target.succeeded()
-                return way
-            except (UpstreamLost, AnswerRefused) as error:
-                last = error
-                call.first_byte_s = 0.0
-                _let_go(call)
-                was_stale = isinstance(error, UpstreamLost) and error.is_stale
-                if was_stale:
-                    tries, bill.attempts = tries - 1, bill.attempts - 1  # closed while it was idle: not a try
-                    continue
-                way.target.failed()
-                log.get("gateway").info(
-                    "target failed", target=way.target.name, request_id=call.request_id, why=str(error)
-                )
-                if isinstance(error, AnswerRefused) and not error.may_mend:
-                    break
+        last = await _try(call, bill, way, counts_tokens, PATIENCE_S_LAST if way is ways[-1] else PATIENCE_S) or last
+        if call.upstream is not None:
+            return way
+        if monotonic() >= call.deadline_s or bill.attempts >= TRIES_MAX:
+            break
     raise _final(last, len(ways))
 
 
-def _in_order(ways: tuple[Way, ...]) -> list[Way]:
-    """First the ways whose circuit breakers are closed; the others last, since one may have mended."""
-    return sorted(ways, key=lambda way: not way.target.is_available)
+async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience_s: float) -> Failure | None:
+    """Ask along WAY, a second time where that may help. Returns the last failure, None where it answered."""
+    request, breaker = bill.request, way.target.breaker
+    assert request is not None
+    tries, was_stale = 0, False
+    while True:
+        bill.attempts += 1
+        call.asked_s, call.quiet_s = monotonic(), 0
+        breaker.begin()
+        try:
+            if way.seal is not None and not way.seal.is_ready:
+                await call.aside(way.seal.make_ready())
+            pool, head, body = _request(call, bill, way, request, counts_tokens)
+            upstream = None if was_stale else pool.take()
+            if upstream is None:
+                upstream = await call.aside(pool.connect())
+            call.upstream = upstream
+            upstream.send(call, head, body)
+            await call.wait()
+            call.first_byte_s = monotonic()
+            while _check(bill, way, upstream):
+                upstream.hold()
+                await call.wait()
+        except (UpstreamLost, AnswerRefused) as failure:
+            _let_go(call)
+            was_stale = isinstance(failure, UpstreamLost) and failure.is_stale
+            if was_stale:
+                bill.attempts -= 1  # closed while it was idle: not a try
+                continue
+            wait_s = _after(call, bill, way, failure, tries, patience_s)
+            if wait_s is None or bill.attempts >= TRIES_MAX:
+                return failure
+            if wait_s:
+                tries += 1
+                await call.aside(asyncio.sleep(wait_s))
+        else:
+            breaker.succeeded()
+            return None
 
 
-def _request(call: Call, way: Way, request: Request, counts_tokens: bool) -> tuple[Pool, bytes, bytes]:
+def _in_order(ways: tuple[Way, ...]) -> tuple[Way, ...]:
+    """First the ways whose circuit breakers let calls through; the others last, since one may have mended."""
+    return tuple(sorted(ways, key=lambda way: not way.target.breaker.lets_through))
+
+
+def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens: bool) -> tuple[Pool, bytes, bytes]:
     """What is sent along WAY: the pool of its address, the whole head, the body."""
-    pool, head = way.line(request.stream, counts_tokens)
+    if way.keys.size > 1:
+        bill.key_number = way.keys.pick(bill.key_number)
+    pool, head = way.line(request.stream, counts_tokens, bill.key_number if way.keys.size > 1 else 0)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
     forwarded = call.facts.forwarded
@@ -108,35 +130,43 @@ def _request(call: Call, way: Way, request: Request, counts_tokens: bool) -> tup
     else:
         body, forwarded = way.seal.close(request, forwarded, counts_tokens)
     call.silence_s_max = way.target.provider.timeout_s
+    call.says_nothing = way.wire.says_nothing
     return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body
 
 
-def _check(bill: "Bill", way: Way, upstream: Upstream) -> None:
-    """Raises AnswerRefused unless the answer is one; InvalidRequest or RequestTooLarge where the caller is to blame.
+def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
+    """Whether a stream has said nothing yet, so that it is to be held on; False where the answer is one.
 
-    Usage that a plain answer says is kept: what was counted was answered.
+    Raises AnswerRefused where it is none; InvalidRequest or RequestTooLarge where the caller is to blame. Usage that a
+    plain answer says is kept: what was counted was answered.
     """
-    assert upstream.head is not None
-    status = upstream.head.status
-    said = upstream.first if upstream.is_stream else upstream.whole()
-    if status == 200:
-        if not upstream.is_stream:
-            bill.answer = said
-            bill.usage = way.wire.usage_of_answer(said, way.profile)
-            if bill.usage is not None:
-                return
-        inside = way.wire.error_in(said)
-        if inside is None:
-            return _require_shape(said, is_sse=upstream.is_stream)
-        status = inside.status
-    else:
+    head = upstream.head
+    assert head is not None
+    status = head.status
+    if status != 200:
+        said = upstream.first if upstream.is_stream else upstream.whole()
         inside = upstream_error(status, said)
-    if status in CALLERS_FAULT:
-        message = inside.message or "the upstream refused the request"
-        if status == 413:
-            raise RequestTooLarge(message)
-        raise InvalidRequest(message, code=inside.code)
-    raise AnswerRefused(status, f"status {status}: {inside.message}")
+        raise _refusal(status, inside, retry_after_s(head, said))
+    if upstream.is_stream:
+        said = upstream.newest()
+    else:
+        bill.answer = said = upstream.whole()
+        bill.usage = way.wire.usage_of_answer(said, way.profile)
+        if bill.usage is not None:
+            return False
+    error = way.wire.error_in(said)
+    if error is not None:
+        raise _refusal(error.status, error, None)
+    _require_shape(said, is_sse=upstream.is_stream)
+    return upstream.is_stream and not upstream.is_done and way.wire.says_nothing(said)
+
+
+def _refusal(status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:
+    """What a failure of this STATUS is to the gateway: the caller's fault, or the target's."""
+    if status not in CALLERS_FAULT:
+        return AnswerRefused(status, f"status {status}: {said.message}", retry_after_s)
+    message = said.message or "the upstream refused the request"
+    return RequestTooLarge(message) if status == 413 else InvalidRequest(message, code=said.code)
 
 
 def _require_shape(said: bytes, *, is_sse: bool) -> None:
@@ -146,17 +176,50 @@ def _require_shape(said: bytes, *, is_sse: bool) -> None:
         raise AnswerRefused(502, "the answer is not one of the format that was asked for")
 
 
+def _after(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, patience_s: float) -> float | None:
+    """What to do after FAILURE of WAY: None: the next target; 0: this one at once, with another key; else wait so long.
+
+    The attempt is noted, and counts for the health of the target and of the key.
+    """
+    fault = _fault(failure)
+    call.first_byte_s = 0.0
+    status = failure.status if isinstance(failure, AnswerRefused) else 0
+    bill.note(Attempt(way.target.name, status, int((monotonic() - call.asked_s) * 1000)))
+    way.target.breaker.failed(fault)
+    logger = log.get("gateway")
+    tell = logger.error if fault.is_alarm else logger.info
+    tell("target failed", target=way.target.name, fault=fault.name, request_id=call.request_id, why=str(failure))
+    asked_s = failure.retry_after_s if isinstance(failure, AnswerRefused) else None
+    if fault.rests_key_s and way.keys.rest(bill.key_number, asked_s or fault.rests_key_s):
+        return 0.0
+    if not fault.may_mend or tries + 1 >= TRIES_PER_TARGET:
+        return None
+    wait_s = random.uniform(0, BACKOFF_S * 2 ** (tries + 1)) or BACKOFF_S
+    if asked_s is not None:
+        if asked_s > patience_s:
+            return None
+        wait_s = max(wait_s, asked_s)
+    return wait_s if monotonic() + wait_s < call.deadline_s else None
+
+
+def _fault(failure: Failure) -> Fault:
+    if isinstance(failure, AnswerRefused):
+        return fault_of(failure.status)
+    return SILENT if failure.is_timeout else LOST
+
+
 def _let_go(call: Call) -> None:
     upstream, call.upstream = call.upstream, None
     if upstream is not None:
         upstream.give_back()
 
 
-def _final(last: AnswerRefused | UpstreamLost | None, targets: int) -> HyperealError:
+def _final(last: Failure | None, targets: int) -> HyperealError:
     tried = "the only target" if targets == 1 else f"each of the {targets} targets"
     if isinstance(last, AnswerRefused):
         if last.status in OVERLOAD:
-            return Overloaded(f"The model is overloaded: {tried} is busy. Try again shortly.")
+            message = f"The model is overloaded: {tried} is busy. Try again shortly."
+            return Overloaded(message) if last.retry_after_s is None else Overloaded(message, round(last.retry_after_s))
         return UpstreamFailed(f"The model could not answer: {tried} failed (status {last.status}).")
     if last is not None and last.is_timeout:
         return UpstreamTimeout(f"The model did not answer in time: {tried} was silent.")

@@ -14,7 +14,7 @@ from hypereal.gateway.routing import Target, Way
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Hold, Settlement, Ticket, UsageRow
+from hypereal.ledger import Attempt, Hold, Settlement, Ticket, UsageRow
 from hypereal.limits import Quota
 from hypereal.wire import DIALECTS, Request
 
@@ -48,11 +48,13 @@ class Bill:
         "attempts",
         "error_type",
         "is_logged",
+        "key_number",
         "model",
         "principal",
         "quota",
         "request",
         "status",
+        "tried",
         "usage",
         "way",
     )
@@ -70,6 +72,10 @@ class Bill:
         self.usage: Usage | None = None
         """What it said that it consumed."""
         self.attempts = 0
+        self.tried: tuple[Attempt, ...] | None = None
+        """Those that failed."""
+        self.key_number = 0
+        """Of the provider's keys, the one to use."""
         self.status = 0
         self.error_type: str | None = None
         self.is_logged = False
@@ -85,6 +91,10 @@ class Bill:
         """Who pays. Only once the call is authenticated."""
         assert self.principal is not None
         return self.principal
+
+    def note(self, failed: Attempt) -> None:
+        """One request to one target has failed."""
+        self.tried = (*(self.tried or ()), failed)
 
     # -- before ----------------------------------------------------------------------------------------------------
 
@@ -274,6 +284,7 @@ class Bill:
             error_type=self.error_type,
             is_stream=request.stream,
             attempts=self.attempts,
+            tried=self.tried,
             first_byte_ms=int(first_s * 1000) if first_byte_s else None,
             duration_ms=int(duration_s * 1000),
             client=call.facts.client,

@@ -5,6 +5,7 @@ The price: `asyncio.timeout`, `sleep` and the like work only inside `aside`, and
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
 from types import coroutine
@@ -33,8 +34,10 @@ class Call:
 
     __slots__ = (
         "_conductor",
+        "asked_s",
         "began_s",
         "connection",
+        "deadline_s",
         "facts",
         "first_byte_s",
         "head",
@@ -42,9 +45,12 @@ class Call:
         "is_started",
         "on_silence",
         "on_sweep",
+        "quiet_s",
         "request_id",
+        "says_nothing",
         "silence_s_max",
         "upstream",
+        "waited_s",
     )
 
     def __init__(self, connection: Connection, head: RequestHead, facts: Facts) -> None:
@@ -53,14 +59,24 @@ class Call:
         self.facts = facts
         self.request_id = new_request_id()
         self.began_s = monotonic()
+        self.asked_s = 0.0
+        """Monotonic, when the target that is asked now was asked."""
         self.first_byte_s = 0.0
         """Monotonic, when the upstream's answer began; 0 until then."""
         self.upstream: Upstream | None = None
         """The connection that this call owns; given back by whoever conducts."""
+        self.deadline_s = math.inf
+        """Monotonic, by when the answer must have begun, whatever was tried; infinite once it has."""
         self.silence_s_max = 0.0
-        """After how many seconds without a byte the upstream is given up."""
+        """After how many seconds without content the upstream is given up."""
+        self.says_nothing: Callable[[bytes], bool] | None = None
+        """Which events of the upstream are no content."""
+        self.quiet_s = 0
+        """Sweeps since content came."""
+        self.waited_s = 0
+        """Sweeps since the call began: until its answer goes out, the client has waited so long."""
         self.on_silence: Callable[[], None] | None = None
-        """Called by the sweep after each 15 s without a byte of the upstream."""
+        """Called by the sweep after each 15 s in which the client got no byte."""
         self.on_sweep: Callable[[], None] | None = None
         """Called by the sweep, once a second, while the call streams."""
         self.is_started = False
@@ -131,17 +147,32 @@ class Call:
         self.fail(ClientGone())
 
     def sweep(self) -> None:
-        """Once a second: notice an upstream that says nothing."""
+        """Once a second: notice an upstream that says nothing, and a client who has waited for long."""
+        self.waited_s += 1
+        silent_s = self.waited_s
         upstream = self.upstream
-        if upstream is None or upstream.is_done:
-            return
-        upstream.silent_s += 1
-        if self.on_sweep is not None:
-            self.on_sweep()
-        if upstream.silent_s > self.silence_s_max:
-            upstream.lose(f"no byte for {self.silence_s_max:.0f} s", is_timeout=True)
-        elif upstream.silent_s % HEARTBEAT_S == 0 and self.on_silence is not None:
+        if upstream is not None and not upstream.is_done:
+            upstream.silent_s += 1
+            if upstream.is_relaying:
+                silent_s = upstream.silent_s
+            if self.on_sweep is not None:
+                self.on_sweep()
+            self.quiet_s = self.quiet_s + 1 if self._is_quiet(upstream) else 0
+            if self.quiet_s > self.silence_s_max:
+                return upstream.lose(f"nothing for {self.silence_s_max:.0f} s", is_timeout=True)
+            if monotonic() > self.deadline_s:
+                return upstream.lose("the deadline has passed", is_timeout=True)
+        if silent_s % HEARTBEAT_S == 0 and self.on_silence is not None:
             self.on_silence()
+
+    def _is_quiet(self, upstream: Upstream) -> bool:
+        """Whether no content came since the last sweep: no byte, or only what keeps a connection alive."""
+        if upstream.silent_s > 1:
+            return True
+        if not upstream.is_stream or self.says_nothing is None:
+            return False
+        recent = upstream.recent()
+        return recent is not None and self.says_nothing(recent)
 
     def pause(self) -> None:
         if self.upstream is not None:

@@ -50,6 +50,7 @@ async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, 
     request = bill.request = read_request(call)
     offer = plane.offers.of(request.model, request.dialect)
     bill.model = offer.model
+    call.deadline_s = call.began_s + offer.deadline_s
     permit(bill.payer, offer.model)
     ways = tuple(way for way in offer.ways if way.counts_tokens)
     if ways:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from hypereal.gateway.health import Health
 from hypereal.kit.usage import Usage
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -71,8 +72,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     unsettled: int
     """Calls that the database does not know to be settled yet."""
     meters: list[Meter]
-    targets: dict[str, bool] = {}
-    """Target -> whether it is taken at the moment (its breaker is closed)."""
+    targets: dict[str, Health] = {}
+    """Those that were used so far: how they fare."""
 
 
 class Meters:

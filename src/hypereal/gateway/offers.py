@@ -5,18 +5,23 @@ from hypereal.gateway.routing import Routing, Way
 from hypereal.kit.dialects import Dialect
 
 OFFERS_MAX = 10_000
+DEADLINE_S_LEAST = 10.0
+DEADLINE_FACTOR = 3.0
+"""In the longest time that one of them may be silent: a target that said nothing is tried again, and then the next."""
 
 
 class Offer:
     """A model as the callers of one dialect get it."""
 
-    __slots__ = ("context_tokens_max", "model", "output_tokens_max", "price", "ways")
+    __slots__ = ("context_tokens_max", "deadline_s", "model", "output_tokens_max", "price", "ways")
 
     def __init__(self, model: Model, price: Price, ways: tuple[Way, ...]) -> None:
         self.model = model
         self.price = price
         self.ways = ways
         """In order of preference; never empty."""
+        self.deadline_s = max(DEADLINE_S_LEAST, *(DEADLINE_FACTOR * way.target.provider.timeout_s for way in ways))
+        """How long all its targets together may take until an answer begins."""
         self.context_tokens_max = model.context_tokens_max
         self.output_tokens_max = model.output_tokens_max
 

@@ -51,6 +51,7 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     request = bill.request = read_request(call)  # 400, 413
     offer = plane.offers.of(request.model, request.dialect)  # 400 that names the available models, or the endpoint
     bill.model = offer.model
+    call.deadline_s = call.began_s + offer.deadline_s
     permit(bill.payer, offer.model)  # 403
     ways = offer.ways
     if CONTINUES in request.fields:

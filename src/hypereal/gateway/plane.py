@@ -114,7 +114,7 @@ class Plane:
             body_bytes=budget.bytes_held,
             unsettled=self.ledger.unsettled,
             meters=list(self.meters),
-            targets={target.name: target.is_available for target in self.routing.targets()},
+            targets={target.name: target.breaker.health for target in self.routing.targets()},
         )
 
     @property

@@ -1,5 +1,6 @@
 """The answer of an upstream as the caller's answer: whole with its cost in the head, or relayed as it comes."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     labels = way.target.labels + (_local_line(upstream) if way.target.is_local else b"")
     head = b"" if call.is_started else _stream_head(call, bill, labels)
     call.is_started = True
+    call.deadline_s = math.inf
     call.on_sweep = bill.grow_with_stream
     upstream.relay(connection.transport, head, rewriter_for(request, way))
     if connection.is_out_paused:

@@ -8,25 +8,21 @@ from collections.abc import Mapping
 
 from hypereal.catalog import ROUTES, Model, TargetSpec
 from hypereal.gateway.access_tokens import AccessToken
+from hypereal.gateway.health import Breaker, KeyRing
 from hypereal.gateway.metrics import Meter
 from hypereal.gateway.seals import Seal
-from hypereal.kit import clock
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
 from hypereal.net import Address, Pool
 from hypereal.providers import LOCAL, Provider, ServiceAccount, UpstreamRequest, request_for
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge
 
-FAILURES_MAX = 5
-OPEN_S = 10.0
-
 
 class Target:
     """One model at one provider, and how it fares."""
 
     __slots__ = (
-        "_failures",
-        "_open_until_s",
+        "breaker",
         "dialects",
         "is_local",
         "labels",
@@ -47,70 +43,49 @@ class Target:
         self.meter: Meter | None = None
         """What went through it; set by the first call."""
         self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n".encode()
-        self._failures = 0
-        self._open_until_s = 0.0
-
-    @property
-    def is_available(self) -> bool:
-        """Whether its circuit breaker is closed."""
-        return not self._open_until_s or self._open_until_s <= clock.coarse.monotonic_s
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether it failed the last time."""
-        return self._failures > 0
-
-    def succeeded(self) -> None:
-        """It answered."""
-        if self._failures:
-            self._failures, self._open_until_s = 0, 0.0
-
-    def failed(self) -> None:
-        """It did not; after FAILURES_MAX in a row it is left alone for OPEN_S."""
-        self._failures += 1
-        if self._failures >= FAILURES_MAX:
-            self._open_until_s = clock.coarse.monotonic_s + OPEN_S
+        self.breaker = Breaker()
 
 
 class Way:
     """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
 
-    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "pools", "profile", "seal", "target", "wire")
+    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "keys", "pools", "profile", "seal", "target", "wire")
 
     def __init__(
-        self,
-        target: Target,
-        dialect: Dialect,
-        bridge: Bridge | None,
-        pools: "Pools",
-        token: AccessToken | None = None,
+        self, target: Target, dialect: Dialect, bridge: Bridge | None, *, pools: "Pools", keys: KeyRing
     ) -> None:
         self.target = target
+        self.keys = keys
+        """Of the provider; shared by all its targets."""
         self.dialect = dialect
         self.is_messages = dialect is Dialect.ANTHROPIC_MESSAGES
         self.wire = DIALECTS[dialect]
         self.bridge = bridge
         self.profile = PROFILES[target.provider.usage]
         self.pools = pools
-        is_cloud = target.provider.envelope is not None or target.provider.credentials is not None
-        self.seal = Seal(self, token) if is_cloud else None
+        self.seal: Seal | None = None
         """Where the provider takes requests only in a way of its own."""
-        self._lines: dict[tuple[bool, bool], tuple[Pool, bytes]] = {}
+        self._lines: dict[tuple[bool, bool, int], tuple[Pool, bytes]] = {}
 
     @property
     def counts_tokens(self) -> bool:
         """Whether tokens can be counted along it."""
         return self.bridge is None and (self.seal is None or self.seal.can_count)
 
-    def line(self, stream: bool, counts_tokens: bool) -> tuple[Pool, bytes]:
-        """The pool, and the request's head up to the digits of its content-length."""
-        line = self._lines.get((stream, counts_tokens))
+    def line(self, stream: bool, counts_tokens: bool, key_number: int) -> tuple[Pool, bytes]:
+        """The pool, and the request's head, signed with that key, up to the digits of its content-length."""
+        line = self._lines.get((stream, counts_tokens, key_number))
         if line is None:
             target = self.target
             request = request_for(
-                target.provider, self.dialect, target.model, stream=stream, count_tokens=counts_tokens
+                target.provider,
+                self.dialect,
+                target.model,
+                stream=stream,
+                count_tokens=counts_tokens,
+                key_number=key_number,
             )
-            line = self._lines[stream, counts_tokens] = (self.pools.of(request), _head(request))
+            line = self._lines[stream, counts_tokens, key_number] = (self.pools.of(request), _head(request))
         return line
 
 
@@ -151,6 +126,7 @@ class Routing:
         self._providers = providers
         self._pools = pools
         self._targets: dict[str, tuple[Target, ...]] = {}
+        self._keys: dict[str, KeyRing] = {}
         self._tokens: dict[str, AccessToken] = {}
         self._ways: dict[tuple[str, Dialect], tuple[Way, ...]] = {}
 
@@ -189,14 +165,24 @@ class Routing:
         return (*native, *bridged)
 
     def _way(self, target: Target, dialect: Dialect, bridge: Bridge | None) -> Way:
-        """A provider's ways share one access token."""
-        account = target.provider.credentials
-        token = None
-        if isinstance(account, ServiceAccount):
-            token = self._tokens.get(target.provider.name)
-            if token is None:
-                token = self._tokens[target.provider.name] = AccessToken(account, self._pools)
-        return Way(target, dialect, bridge, self._pools, token)
+        provider = target.provider
+        keys = self._keys.get(provider.name)
+        if keys is None:
+            keys = self._keys[provider.name] = KeyRing(max(1, len(provider.api_keys)))
+        way = Way(target, dialect, bridge, pools=self._pools, keys=keys)
+        if provider.envelope is not None or provider.credentials is not None:
+            way.seal = Seal(way, self._token_of(provider))
+        return way
+
+    def _token_of(self, provider: Provider) -> AccessToken | None:
+        """The one that all ways of PROVIDER share; None where it wants none."""
+        account = provider.credentials
+        if not isinstance(account, ServiceAccount):
+            return None
+        token = self._tokens.get(provider.name)
+        if token is None:
+            token = self._tokens[provider.name] = AccessToken(account, self._pools)
+        return token
 
     def _targets_of(self, model: Model) -> tuple[Target, ...]:
         """The targets with a credential; where there is none at all, the local model stands in for every model."""

@@ -98,7 +98,7 @@ class Stickiness:
         kept = self._known(conversation, now_s)
         if kept is None or ways[0].target.name == kept.target:
             return ways
-        first = [way for way in ways if way.target.name == kept.target and way.target.is_available]
+        first = [way for way in ways if way.target.name == kept.target and way.target.breaker.lets_through]
         return (*first, *(way for way in ways if way not in first)) if first else ways
 
     def remember(self, conversation: Fingerprint, target: str, now_s: float, *, key: int = 0) -> None:

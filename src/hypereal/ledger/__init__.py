@@ -5,7 +5,7 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
 from hypereal.ledger.ledger import Ledger
-from hypereal.ledger.rows import UsageRow
+from hypereal.ledger.rows import Attempt, UsageRow
 from hypereal.ledger.wallets import (
     Balance,
     Credit,
@@ -20,6 +20,7 @@ from hypereal.ledger.wallets import (
 
 __all__ = [
     "AlreadySettled",
+    "Attempt",
     "Balance",
     "Credit",
     "Difference",

@@ -11,6 +11,16 @@ from hypereal.kit.usage import Usage
 _encode = msgspec.json.Encoder().encode
 
 
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One request to one target."""
+
+    target: str
+    """'provider:model'"""
+    status: int
+    """What it answered, or what the error inside its 200 stands for; 0 where it did not answer."""
+    ms: int
+
+
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The facts of one call, but for its tokens (`kit.usage.Usage`) and its money, which the ledger adds."""
 
@@ -34,6 +44,10 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     duration_ms: int = 0
     client: str = ""
     """The caller's User-Agent, at most 200 characters."""
+    tried: tuple[Attempt, ...] | None = None
+    """The requests to targets that failed; None where the first one answered."""
+    cache_saved: int = 0
+    """Micro-credits that the vendor's cache saved, less what its writes cost."""
     upstream_id: str | None = None
     """What the upstream calls its answer."""
 

@@ -8,9 +8,10 @@ from hypereal.net.bodies import budget
 from hypereal.net.exchange import exchange
 from hypereal.net.http1 import LAST_CHUNK, REASONS, AnswerHead, Malformed, RequestHead, chunk, dechunk, query_values
 from hypereal.net.pool import Address, Pool
+from hypereal.net.roles import Rewriter, UpstreamLost
 from hypereal.net.server import Body, Connection
 from hypereal.net.tls import client_context
-from hypereal.net.upstream import Rewriter, Upstream, UpstreamLost
+from hypereal.net.upstream import Upstream
 
 __all__ = [
     "LAST_CHUNK",

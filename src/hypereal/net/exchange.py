@@ -3,7 +3,7 @@
 import asyncio
 
 from hypereal.net.pool import Pool
-from hypereal.net.upstream import UpstreamLost
+from hypereal.net.roles import UpstreamLost
 
 
 class _Asker:

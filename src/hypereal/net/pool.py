@@ -5,8 +5,9 @@ import ssl
 
 import msgspec
 
+from hypereal.net.roles import UpstreamLost
 from hypereal.net.tls import TlsClient
-from hypereal.net.upstream import Upstream, UpstreamLost
+from hypereal.net.upstream import Upstream
 
 CONNECT_S_MAX = 10.0
 CONNECTIONS_MAX = 4096

@@ -1,15 +1,15 @@
 """The upstream's side of the HTTP plane: one connection carries one call at a time; its answer is collected or relayed.
 
-A plain answer is gathered whole and wakes the call once. A stream of events wakes it at the first whole event, is held
-until the call says `relay` (so it may still go elsewhere), and then passes from read to write. Only whole events pass,
-as whole chunks, so the call can end a broken stream in-band at any moment.
+A plain answer is gathered whole and wakes the call once. A stream of events wakes it at the first whole event (after
+`hold` at the next), is held until the call says `relay`, so it may still go elsewhere, then passes from read to write.
+Only whole events pass, as whole chunks, so the call can end a broken stream in-band at any moment.
 """
 
 import asyncio
 import zlib
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
@@ -22,6 +22,7 @@ from hypereal.net.http1 import (
     dechunk,
     parse_answer,
 )
+from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
 from hypereal.net.sse import CHUNK_ENDS, EventAssembler, EventTooLong
 
 COLLECT_BYTES_MAX = 64 * 1024 * 1024
@@ -31,71 +32,9 @@ TAIL_READS_MIN = 3
 FIRST_BYTES = 1024
 LAST_BYTES = 1024
 WRITE_AT_ONCE_BYTES = 64 * 1024
+RECENT_BYTES_MAX = 2048
 INTERIM_MAX = 100
 """Answers of 1xx in one read."""
-
-
-class UpstreamLost(Exception):
-    """The connection or its grammar broke.
-
-    `is_stale`: a reused connection died before a byte of the answer came, which happens when the upstream closed it
-    while idle; the request may be sent again at once. `is_timeout`: the upstream was silent for too long.
-    """
-
-    def __init__(self, why: str, *, is_stale: bool = False, is_timeout: bool = False) -> None:
-        super().__init__(why)
-        self.why = why
-        self.is_stale = is_stale
-        self.is_timeout = is_timeout
-
-
-class Caller(Protocol):
-    """What an upstream tells the call that uses it."""
-
-    def wake(self) -> None:
-        """The answer is there (whole, or its first event), or the relay is over."""
-
-    def fail(self, why: Exception) -> None:
-        """The answer will not come, or was cut."""
-
-
-class Rewriter(Protocol):
-    """Changes the end of a relayed stream; sees only what it asked for."""
-
-    is_active: bool
-    """Whether every event from now on is to be fed."""
-
-    wants: Callable[[bytes], object]
-    """Says, as cheaply as it can, whether rewriting may begin in DATA: whole events, maybe still in their chunks."""
-
-    def starts_at(self, data: bytes) -> int:
-        """Where in DATA rewriting begins; -1: not in these."""
-
-    def feed(self, events: bytes) -> bytes:
-        """Whole events in, whole events out; may hold some back."""
-
-    def end(self) -> bytes:
-        """What was held back."""
-
-
-class Source(Protocol):
-    """Where a request body that is streamed to the upstream comes from: the client's connection."""
-
-    def pause_body(self) -> None:
-        """The upstream reads slower than the client sends."""
-
-    def resume_body(self) -> None:
-        """It caught up."""
-
-
-class Owner(Protocol):
-    """Where a connection goes back to: its pool."""
-
-    def put(self, upstream: "Upstream") -> None:
-        """It is idle again."""
-
-    def closed(self, upstream: "Upstream") -> None:
-        """It is no more."""
 
 
 class Upstream(asyncio.Protocol):
@@ -111,12 +50,14 @@ class Upstream(asyncio.Protocol):
         "_is_paused",
         "_is_relaying",
         "_is_reused",
+        "_looks",
         "_out",
         "_owner",
         "_parts",
         "_rewriter",
         "_size_bytes",
         "_streams",
+        "_swept_bytes",
         "_take",
         "_was_woken",
         "dropped_bytes",
@@ -172,6 +113,10 @@ class Upstream(asyncio.Protocol):
         self._is_relaying = False
         self._is_gathering = False
         self._is_paused = False
+        self._looks = 0
+        """How often `newest` was asked."""
+        self._swept_bytes = 0
+        """Of the stream, when `recent` was asked last."""
         self._rewriter: Rewriter | None = None
 
     # -- asyncio's side --------------------------------------------------------------------------------------------
@@ -397,6 +342,30 @@ class Upstream(asyncio.Protocol):
                 break
         return dechunk(b"".join(reversed(parts)))
 
+    def newest(self) -> bytes:
+        """The payload of what woke the call: at first `first`, after a `hold` the events of the last read."""
+        self._looks += 1
+        return self.first if self._looks == 1 or not self.tail else dechunk(self.tail[-1])
+
+    def recent(self) -> bytes | None:
+        """The payload of the events since this was asked last; None where that is more than RECENT_BYTES_MAX."""
+        total = self.relayed_bytes
+        fresh, self._swept_bytes = total - self._swept_bytes, total
+        if fresh > RECENT_BYTES_MAX:
+            return None
+        reads: list[bytes] = []
+        for framed in reversed(self.tail):
+            if fresh <= 0:
+                break
+            reads.append(framed)
+            fresh -= len(framed)
+        return dechunk(b"".join(reversed(reads)))
+
+    @property
+    def is_relaying(self) -> bool:
+        """Whether events go to the client as they come."""
+        return self._is_relaying
+
     def events(self) -> bytes:
         """The payload of the events that `tail` holds: all of them until `relay` begins."""
         return dechunk(b"".join(self.tail))
@@ -424,6 +393,10 @@ class Upstream(asyncio.Protocol):
         self.resume()
         out.write(head + b"".join(self._parts))
         self._parts = []
+
+    def hold(self) -> None:
+        """What came says nothing yet: go on holding it, and wake the call again at the next event or at the end."""
+        self._was_woken = False
 
     def gather(self) -> None:
         """Keep holding events until the stream ends; wakes the call then."""

@@ -26,6 +26,7 @@ LOCAL = "local"
 TIMEOUT_S = 600
 TIMEOUT_S_MAX = 3600
 HEADERS_MAX = 32
+API_KEYS_MAX = 64
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
@@ -62,6 +63,8 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     paths: dict[Dialect, str] = {}
     api_key: Any = None
     """Text, {env} or {file}; absent: the variable <NAME>_API_KEY."""
+    api_keys: Annotated[list[Any], msgspec.Meta(max_length=API_KEYS_MAX)] = []
+    """Several, each as `api_key` is written, to share the load; those that are not set are left out."""
     auth: Auth | None = None
     """Absent: as each dialect has it. 'none': no key is needed, but one that is given is sent."""
     headers: Annotated[dict[str, Any], msgspec.Meta(max_length=HEADERS_MAX)] = {}
@@ -126,10 +129,7 @@ def _provider(
     base_url = environ.get(f"{variables}_BASE_URL") if name != LOCAL else None
     from_environment = {"base_url": base_url} if base_url else {}
     table = _table({**built_in, **from_environment, **(override or {})})
-    secret = {"env": f"{variables}_API_KEY"} if table.api_key is None else table.api_key
-    api_key = resolve_secret(secret, name=f"providers.{name}.api_key", environ=environ) or None
-    if api_key is not None and (not _HEADER_VALUE.fullmatch(api_key) or api_key != api_key.strip()):
-        raise ValueError("api_key: holds a space at an end, a control character or one that is not ASCII")
+    api_keys = _api_keys(name, table, environ)
     credentials, places = _cloud(name, table, environ, is_configured=override is not None)
     table = _placed(table, places)
     is_placed = all(map(clouds.is_filled, (table.base_url, *table.paths.values())))
@@ -143,16 +143,29 @@ def _provider(
         name=name,
         base_urls={dialect: _base_url(table, dialect) for dialect in table.dialects},
         auth=auth,
-        api_key=api_key if is_placed else None,
+        api_keys=api_keys if is_placed else (),
         needs_key=table.auth is not Auth.NONE,
         is_configured=is_placed and (override is not None or bool(from_environment) or name == LOCAL),
         headers=_headers(name, table, environ),
         timeout_s=float(table.timeout_s),
         usage=table.usage,
-        credentials=credentials if is_placed and api_key is None else None,
+        credentials=credentials if is_placed and not api_keys else None,
         envelope=None if table.envelope is None else ENVELOPES[table.envelope],
         betas=table.betas,
     )
+
+
+def _api_keys(name: str, table: ProviderTable, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that are set, each once, in order."""
+    secrets = table.api_keys
+    if table.api_key is not None or not secrets:
+        variables = name.upper().replace("-", "_")
+        secrets = [{"env": f"{variables}_API_KEY"} if table.api_key is None else table.api_key, *secrets]
+    keys = [resolve_secret(secret, name=f"providers.{name}.api_key", environ=environ) for secret in secrets]
+    for key in keys:
+        if key and (not _HEADER_VALUE.fullmatch(key) or key != key.strip()):
+            raise ValueError("api_key: holds a space at an end, a control character or one that is not ASCII")
+    return tuple(dict.fromkeys(key for key in keys if key))
 
 
 def _table(merged: Mapping[str, Any]) -> ProviderTable:

@@ -38,8 +38,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     A unix socket is written 'http+unix:///path/of.sock|/v1'.
     """
     auth: Mapping[Dialect, Auth]
-    """How `api_key` is sent, where there is one."""
-    api_key: str | None
+    """How a key is sent, where there is one."""
+    api_keys: tuple[str, ...]
+    """Used in turn, each conversation with one: the next where one is refused or over its limit."""
     needs_key: bool
     is_configured: bool
     """The operator named it, not only we: it has a base URL or a table of settings of its own."""
@@ -56,7 +57,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_usable(self) -> bool:
         """There is a credential, or none is needed and the operator says that something runs there."""
-        has_credential = self.api_key is not None or self.credentials is not None
+        has_credential = bool(self.api_keys) or self.credentials is not None
         return has_credential or (self.is_configured and not self.needs_key)
 
     def __repr__(self) -> str:
@@ -94,7 +95,13 @@ _AUTH_HEADERS: Mapping[Auth, tuple[bytes, bytes]] = {
 
 
 def request_for(
-    provider: Provider, dialect: Dialect, upstream_model: str, *, stream: bool = False, count_tokens: bool = False
+    provider: Provider,
+    dialect: Dialect,
+    upstream_model: str,
+    *,
+    stream: bool = False,
+    count_tokens: bool = False,
+    key_number: int = 0,
 ) -> UpstreamRequest:
     """The request that reaches UPSTREAM_MODEL at PROVIDER in DIALECT. Messages tell a stream in the body only.
 
@@ -107,7 +114,7 @@ def request_for(
         raise ValueError(f"{provider.name} has no route that counts tokens")
     else:
         route = envelope.route(dialect, upstream_model, stream=stream, counts_tokens=count_tokens)
-    return request_to(provider.base_urls[dialect], route, _headers(provider, dialect))
+    return request_to(provider.base_urls[dialect], route, _headers(provider, dialect, key_number))
 
 
 def request_to(base: str, route: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()) -> UpstreamRequest:
@@ -148,9 +155,9 @@ def _route(dialect: Dialect, model: str, *, stream: bool, count_tokens: bool) ->
             return "/responses"
 
 
-def _headers(provider: Provider, dialect: Dialect) -> tuple[tuple[bytes, bytes], ...]:
+def _headers(provider: Provider, dialect: Dialect, key_number: int) -> tuple[tuple[bytes, bytes], ...]:
     own = tuple((name.lower().encode("ascii"), value.encode("latin-1")) for name, value in provider.headers.items())
-    if provider.api_key is None:
+    if not provider.api_keys:
         return own
     name, prefix = _AUTH_HEADERS[provider.auth[dialect]]
-    return ((name, prefix + provider.api_key.encode("ascii")), *own)
+    return ((name, prefix + provider.api_keys[key_number].encode("ascii")), *own)

@@ -78,13 +78,7 @@ class _Collector:
             for snapshot in self._snapshots:
                 gauge.add_metric([snapshot.process], getattr(snapshot, name))
             yield gauge
-        available = GaugeMetricFamily(
-            "hypereal_target_available", "1 while the target's circuit breaker is closed.", labels=["process", "target"]
-        )
-        for snapshot in self._snapshots:
-            for target, is_available in snapshot.targets.items():
-                available.add_metric([snapshot.process, target], int(is_available))
-        yield available
+        yield from _targets(self._snapshots)
         yield from _calls(self._snapshots)
 
     def describe(self) -> Iterable[Metric]:
@@ -107,6 +101,22 @@ _COUNTERS = {
 }
 _CREDITS = {"charged": "Credits charged.", "written_off": "Credits of cost that no wallet met."}
 _LABELS = ["process", "model", "provider"]
+
+
+def _targets(snapshots: list[Snapshot]) -> Iterator[Metric]:
+    labels = ["process", "target"]
+    available = GaugeMetricFamily(
+        "hypereal_target_available", "1 while calls go there; 0 while its circuit breaker is open.", labels=labels
+    )
+    faults = CounterMetricFamily(
+        "hypereal_target_faults", "Failed requests to a target, by the class of the failure.", labels=[*labels, "fault"]
+    )
+    for snapshot in snapshots:
+        for target, health in snapshot.targets.items():
+            available.add_metric([snapshot.process, target], int(health.state != "open"))
+            for fault, count in health.faults.items():
+                faults.add_metric([snapshot.process, target, fault], count)
+    yield from (available, faults)
 
 
 def _calls(snapshots: list[Snapshot]) -> Iterator[Metric]:

@@ -12,6 +12,9 @@ from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import MessagesUsage, Profile, messages_usage
 
+QUIET = ("ping", "message_start")
+"""Events that say nothing of an answer yet."""
+
 
 class _Thinking(msgspec.Struct, gc=False):
     type: str = ""
@@ -90,6 +93,9 @@ class AnthropicMessages(Counting):
         found = (_event_of(payload) for payload in events.payloads_with(b"message_stop", tail))
         return any(event is not None and event.type == "message_stop" for event in found)
 
+    def says_nothing(self, stream: bytes) -> bool:
+        return events.are_all(_is_quiet, stream)
+
     def error_in(self, events_or_body: bytes) -> UpstreamError | None:
         return error_inside(events_or_body)
 
@@ -128,3 +134,8 @@ def _raise_limit(fields: members.Fields, limit: int) -> int:
     raised = limit + thinking.budget_tokens
     fields["max_tokens"] = msgspec.Raw(members.encode(raised))
     return raised
+
+
+def _is_quiet(payload: bytes) -> bool:
+    event = _event_of(payload)
+    return event is not None and event.type in QUIET

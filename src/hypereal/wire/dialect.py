@@ -52,6 +52,9 @@ class WireDialect(Protocol):
     def is_complete(self, tail: bytes) -> bool:
         """Whether the stream that ends with TAIL came to its own end, and was not cut."""
 
+    def says_nothing(self, stream: bytes) -> bool:
+        """Whether STREAM, whole events, has only signs of life and announcements: nothing that a caller waits for."""
+
     def error_in(self, events_or_body: bytes) -> UpstreamError | None:
         """The error that an upstream put inside a 200: the first events of a stream, or a whole plain answer."""
 

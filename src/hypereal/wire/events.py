@@ -3,7 +3,7 @@
 An event here is bytes that end in a blank line; cutting a stream into events is `net/sse.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 DONE = b"[DONE]"
 """The payload that ends a chat stream; no other dialect has one."""
@@ -34,6 +34,11 @@ def payloads_with(needle: bytes, events: bytes) -> Iterator[bytes]:
         if payload:
             yield payload
         end = start
+
+
+def are_all(is_so: Callable[[bytes], bool], events: bytes) -> bool:
+    """Whether the data of every event IS_SO; comments and events without data do not count."""
+    return all(is_so(payload) for payload in payloads(events))
 
 
 def split(events: bytes) -> Iterator[bytes]:

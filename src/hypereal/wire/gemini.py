@@ -96,6 +96,9 @@ class Gemini(Counting):
                 return True
         return False
 
+    def says_nothing(self, stream: bytes) -> bool:
+        return events.are_all(_is_quiet, stream)
+
     def error_in(self, events_or_body: bytes) -> UpstreamError | None:
         return error_inside(events_or_body)
 
@@ -154,3 +157,31 @@ def _config_of(fields: Fields) -> _Config:
             param="generationConfig",
         )
     return config
+
+
+class _Content(msgspec.Struct, gc=False):
+    parts: list[msgspec.Raw] | None = None
+
+
+class _Spoken(msgspec.Struct, gc=False, rename="camel"):
+    content: _Content | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False, rename="camel"):
+    candidates: list[_Spoken] | None = None
+    prompt_feedback: msgspec.Raw | None = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+
+
+def _is_quiet(payload: bytes) -> bool:
+    """Whether no candidate has a part or an end, and nothing was blocked."""
+    try:
+        chunk = _chunk.decode(payload)
+    except members.UNREADABLE:
+        return False
+    return chunk.prompt_feedback is None and not any(
+        one.finish_reason or (one.content is not None and one.content.parts) for one in chunk.candidates or ()
+    )

@@ -1,5 +1,7 @@
 """OpenAI Chat Completions, and the many vendors that speak it. Facts: the types of openai-python 3.54."""
 
+from typing import Any
+
 import msgspec
 
 from hypereal.kit.dialects import Dialect
@@ -128,6 +130,9 @@ class OpenAIChat(Counting):
             chunks.append(chunk_of(payload))
         return any(c and c.is_finish for c in chunks) and any(c and c.said_usage is not None for c in chunks)
 
+    def says_nothing(self, stream: bytes) -> bool:
+        return events.are_all(_is_quiet, stream)
+
     def error_in(self, events_or_body: bytes) -> UpstreamError | None:
         return error_inside(events_or_body)
 
@@ -154,6 +159,33 @@ def chunk_of(payload: bytes) -> Chunk | None:
         return _chunk.decode(payload)
     except members.UNREADABLE:
         return None
+
+
+class _Delta(msgspec.Struct, gc=False):
+    delta: dict[str, Any] | None = None
+    finish_reason: str | None = None
+
+
+class _Deltas(msgspec.Struct, gc=False):
+    choices: list[_Delta] | None = None
+    usage: msgspec.Raw | None = None
+
+
+_deltas = msgspec.json.Decoder(_Deltas)
+
+
+def _is_quiet(payload: bytes) -> bool:
+    """Whether a chunk holds nothing but the role of who speaks."""
+    try:
+        chunk = _deltas.decode(payload)
+    except members.UNREADABLE:
+        return False
+    if chunk.usage is not None and chunk.usage != members.NULL:
+        return False
+    return not any(
+        choice.finish_reason or any(value for name, value in (choice.delta or {}).items() if name != "role")
+        for choice in chunk.choices or ()
+    )
 
 
 def _asks_usage(raw: msgspec.Raw | None) -> bool:

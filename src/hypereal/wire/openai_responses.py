@@ -17,6 +17,10 @@ ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 """The last event of a stream is one of these; only they carry usage."""
 
 
+QUIET = ("keepalive", "response.created", "response.queued", "response.in_progress")
+"""Events that say nothing of an answer yet."""
+
+
 class _Item(msgspec.Struct, gc=False):
     type: str = ""
 
@@ -98,6 +102,9 @@ class OpenAIResponses(Counting):
         found = (_event_of(payload) for payload in events.payloads_with(b'"response.', tail))
         return any(event is not None and event.type in ENDINGS for event in found)
 
+    def says_nothing(self, stream: bytes) -> bool:
+        return events.are_all(_is_quiet, stream)
+
     def error_in(self, events_or_body: bytes) -> UpstreamError | None:
         return error_inside(events_or_body)
 
@@ -170,3 +177,8 @@ def _last_number(tail: bytes) -> int:
         if event is not None and event.sequence_number >= 0:
             return event.sequence_number
     return -1
+
+
+def _is_quiet(payload: bytes) -> bool:
+    event = _event_of(payload)
+    return event is not None and event.type in QUIET

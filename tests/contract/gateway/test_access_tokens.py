@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.support import upstream as scripts
@@ -38,8 +39,11 @@ def google(upstream: Upstream) -> Google:
 
 
 @pytest.fixture
-def token(google: Google) -> AccessToken:
-    return AccessToken(read_account(google.key_file()), Pools(ssl.create_default_context()))
+async def token(google: Google) -> AsyncIterator[AccessToken]:
+    pools = Pools(ssl.create_default_context())
+    yield AccessToken(read_account(google.key_file()), pools)
+    pools.close()
+    await asyncio.sleep(0)  # until they are closed
 
 
 async def settled(token: AccessToken) -> None:

@@ -193,33 +193,42 @@ HEARTBEATS = {
 
 
 def test_heartbeats_while_an_upstream_is_silent(server: Server, upstream: Upstream, caller: Caller):
-    """All at once, since each has to be waited for: every dialect, silent before its head and in mid-stream."""
+    """All at once, since each has to be waited for: every dialect, silent before its head, after it said nothing but
+    that it will answer (which is held back, so that another target may still answer), and in mid-stream."""
     open_calls = []
-    for is_begun in (False, True):
+    for silent_after in ("nothing", "an announcement", "content"):
         for path, body, _, events in (case.values for case in DIALECTS):
+            if path == GEMINI and silent_after == "an announcement":
+                continue  # it has none
             gate = upstream.gate()
             said = events()
-            script = [gate, *scripts.stream(said)]
-            if is_begun:
-                script = scripts.stream([said[0], gate, *said[1:]])
-            upstream.answer("up-first", script)
+            begun = {"nothing": 0, "an announcement": 1, "content": len(said) // 2}[silent_after]
+            upstream.answer(
+                "up-first",
+                scripts.stream([*said[:begun], gate, *said[begun:]]) if begun else [gate, *scripts.stream(said)],
+            )
             connection = Raw(server.url)
             route, fields = streaming(path, body)
             connection.post(route, fields, caller.secret)
             upstream.request(len(open_calls))
-            open_calls.append((path, is_begun, said, connection, gate))
-    for path, is_begun, said, connection, gate in open_calls:
+            open_calls.append((path, said, said[:begun] if silent_after == "content" else [], connection, gate))
+    for path, said, first, connection, gate in open_calls:
         with connection:
             head = connection.head()
             assert head.status == 200
             assert head.get("content-type").startswith("text/event-stream")
-            if is_begun:
-                assert next(connection.chunks()) == said[0]
-            assert next(connection.chunks()).startswith(HEARTBEATS[path])
+            chunks = connection.chunks()
+            got = b""
+            while got != b"".join(first):
+                got += next(chunks)
+                assert b"".join(first).startswith(got)
+            assert next(chunks).startswith(HEARTBEATS[path])
             gate.open()
-            rest = b"".join(connection.chunks())
+            rest = b"".join(chunks)
             assert rest.endswith(said[-1]) or path == CHAT
-            assert json.dumps(vendors.TEXT[1], ensure_ascii=False).encode()[1:-1] in rest
+            if not first:
+                assert rest.startswith(said[0])
+                assert json.dumps(vendors.TEXT[1], ensure_ascii=False).encode()[1:-1] in rest
 
 
 def test_a_silent_upstream_is_given_up_after_its_timeout(server: Server, upstream: Upstream, caller: Caller):

@@ -13,6 +13,9 @@ from hypereal.net import RequestHead
 class Silent:
     """An upstream that says nothing; what the sweep asks of one."""
 
+    is_stream = False
+    is_relaying = False
+
     def __init__(self) -> None:
         self.is_done = False
         self.silent_s = 0
@@ -21,6 +24,17 @@ class Silent:
     def lose(self, why: str, *, is_timeout: bool = False) -> None:
         self.lost.append((why, is_timeout))
         self.is_done = True
+
+
+class Pinging(Silent):
+    """One that streams, a ping a second."""
+
+    is_stream = True
+    said: bytes | None = b"ping"
+
+    def recent(self) -> bytes | None:
+        self.silent_s = 0
+        return self.said
 
 
 def make_call() -> Call:
@@ -97,16 +111,62 @@ async def test_work_that_was_given_up_does_not_wake_a_later_wait():
     assert seen == ["left", "woken"]
 
 
-def test_silence_is_noticed_every_15_s_and_ends_at_the_timeout():
-    call, upstream = make_call(), Silent()
+def swept(call: Call, upstream: Silent, sweeps: int) -> list[int]:
+    """Sweeps a call whose upstream is UPSTREAM; returns after which of them a sign of life was due."""
     beats: list[int] = []
     call.upstream = upstream  # type: ignore[assignment]
-    call.silence_s_max = 40
-    call.on_silence = lambda: beats.append(upstream.silent_s)
-    for _ in range(60):
+    call.says_nothing = lambda events: events == b"ping"
+    for sweep in range(1, sweeps + 1):
+        call.on_silence = lambda at=sweep: beats.append(at)
         call.sweep()
-    assert beats == [HEARTBEAT_S, 2 * HEARTBEAT_S]
-    assert upstream.lost == [("no byte for 40 s", True)]
+    return beats
+
+
+def test_silence_is_noticed_every_15_s_and_ends_at_the_timeout():
+    call, upstream = make_call(), Silent()
+    call.silence_s_max = 40
+    assert swept(call, upstream, 44) == [HEARTBEAT_S, 2 * HEARTBEAT_S]
+    assert upstream.lost == [("nothing for 40 s", True)]
+
+
+def test_an_upstream_that_only_pings_is_given_up_too_and_its_client_hears_from_us():
+    call, upstream = make_call(), Pinging()
+    call.silence_s_max = 40
+    assert swept(call, upstream, 44) == [HEARTBEAT_S, 2 * HEARTBEAT_S]
+    assert upstream.lost == [("nothing for 40 s", True)]
+
+
+def test_content_ends_the_quiet():
+    call, upstream = make_call(), Pinging()
+    call.silence_s_max = 40
+    for said in (b"ping", b"words", b"ping", None):
+        upstream.said = said
+        swept(call, upstream, 30)
+    assert upstream.lost == []
+
+
+def test_a_relayed_stream_is_silent_only_where_the_upstream_is():
+    call, upstream = make_call(), Pinging()
+    upstream.is_relaying = True
+    call.silence_s_max = 40
+    assert swept(call, upstream, 35) == []
+
+
+def test_a_client_that_waits_for_a_connection_or_a_back_off_hears_from_us():
+    call, beats = make_call(), []
+    call.on_silence = lambda: beats.append(call.waited_s)
+    for _ in range(HEARTBEAT_S):
+        call.sweep()
+    assert beats == [HEARTBEAT_S]
+
+
+def test_the_deadline_ends_an_attempt_however_much_it_says():
+    call, upstream = make_call(), Pinging()
+    upstream.said = None
+    call.silence_s_max = 40
+    call.deadline_s = 0.0
+    swept(call, upstream, 1)
+    assert upstream.lost == [("the deadline has passed", True)]
 
 
 def test_a_call_without_an_upstream_has_nothing_to_sweep():

@@ -7,8 +7,7 @@ import pytest
 from tests.support.clouds import Google
 
 from hypereal import catalog, providers
-from hypereal.gateway.routing import FAILURES_MAX, OPEN_S, Pools, Routing
-from hypereal.kit import clock
+from hypereal.gateway.routing import Pools, Routing
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
 
@@ -59,39 +58,27 @@ def test_a_model_out_of_reach_names_an_endpoint_within():
         routes.ways(models.models["deepseek-v3.2"], Dialect.OPENAI_RESPONSES)
 
 
-def test_a_target_that_keeps_failing_is_left_alone_for_a_while(monkeypatch):
-    models, routes = routing(OPENAI_API_KEY="k")
-    (way,) = routes.ways(models.models["gpt-5"], Dialect.OPENAI_CHAT)
-    now = clock.coarse.monotonic_s
-    monkeypatch.setattr(clock.coarse, "monotonic_s", now)
-    for _ in range(FAILURES_MAX - 1):
-        way.target.failed()
-    assert way.target.is_available
-    way.target.failed()
-    assert not way.target.is_available
-    monkeypatch.setattr(clock.coarse, "monotonic_s", now + OPEN_S)
-    assert way.target.is_available
-
-
-def test_a_success_forgets_failures():
-    models, routes = routing(OPENAI_API_KEY="k")
-    (way,) = routes.ways(models.models["gpt-5"], Dialect.OPENAI_CHAT)
-    for _ in range(3 * FAILURES_MAX):
-        way.target.failed()
-        way.target.succeeded()
-    assert way.target.is_available
-
-
 def test_the_head_of_a_request_is_made_once_and_holds_the_key():
     models, routes = routing(GEMINI_API_KEY="secret-1")
     (way, *_) = routes.ways(models.models["gemini-2.5-flash-official"], Dialect.GEMINI)
-    _, plain = way.line(stream=False, counts_tokens=False)
-    _, stream = way.line(stream=True, counts_tokens=False)
+    _, plain = way.line(stream=False, counts_tokens=False, key_number=0)
+    _, stream = way.line(stream=True, counts_tokens=False, key_number=0)
     assert b":generateContent HTTP/1.1\r\n" in plain
     assert b":streamGenerateContent?alt=sse HTTP/1.1\r\n" in stream
     assert b"\r\nx-goog-api-key: secret-1\r\n" in plain
     assert plain.endswith(b"\r\ncontent-length: ")
-    assert way.line(stream=False, counts_tokens=False)[1] is plain
+    assert way.line(stream=False, counts_tokens=False, key_number=0)[1] is plain
+
+
+def test_each_key_of_a_provider_signs_its_own_head():
+    known = providers.load({"openai": {"api_keys": ["secret-1", "secret-2"]}}, {}, Path("/run/local.sock"))
+    models = catalog.load({}, {name: frozenset(row.base_urls) for name, row in known.items()})
+    routes = Routing(known, Pools(ssl.create_default_context()))
+    (way,) = routes.ways(models.models["gpt-5"], Dialect.OPENAI_CHAT)
+    (other,) = routes.ways(models.models["gpt-5.4"], Dialect.OPENAI_CHAT)
+    heads = [way.line(stream=False, counts_tokens=False, key_number=number)[1] for number in range(way.keys.size)]
+    assert [head.count(b"Bearer secret-%d\r\n" % (n + 1)) for n, head in enumerate(heads)] == [1, 1]
+    assert other.keys is way.keys
 
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1"}
@@ -110,7 +97,7 @@ def test_only_what_a_cloud_wants_otherwise_is_sealed():
     assert cloud.seal is not None
     assert cloud.seal.is_ready
     assert not cloud.counts_tokens
-    _, head = cloud.line(stream=True, counts_tokens=False)
+    _, head = cloud.line(stream=True, counts_tokens=False, key_number=0)
     assert head.startswith(b"POST /model/global.anthropic.claude-opus-4-6-v1/invoke-with-response-stream HTTP/1.1\r\n")
     assert b"s3cret" not in head
 

@@ -32,7 +32,7 @@ def closed(one: Way) -> tuple[bytes, bytes]:
 
 def test_what_is_signed_is_what_is_sent() -> None:
     one = way(bedrock={"region": "eu-west-1", "access_key_id": "AKID", "secret_access_key": "s"})
-    _, head = one.line(stream=False, counts_tokens=False)
+    _, head = one.line(stream=False, counts_tokens=False, key_number=0)
     body, lines = closed(one)
     assert is_signed(Recorded(b"%s%d\r\n%s\r\n" % (head, len(body), lines), body), {"AKID": "s"})
     assert body.endswith(b'"anthropic_beta":["effort-2025-11-24"]}')

@@ -10,7 +10,9 @@ import pytest
 
 from hypereal import catalog, providers
 from hypereal.gateway import stickiness
-from hypereal.gateway.routing import FAILURES_MAX, Pools, Routing, Way
+from hypereal.gateway.faults import BROKEN
+from hypereal.gateway.health import FAILURES_MAX
+from hypereal.gateway.routing import Pools, Routing, Way
 from hypereal.gateway.stickiness import IDLE_S, Stickiness, fingerprint, fingerprint_of_answer
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.ids import KeyId
@@ -192,7 +194,7 @@ def test_a_conversation_stays_where_it_was_answered_while_that_is_healthy() -> N
     assert names(kept.order(chain, mark, 1)) == ["toapis", "openai"]
     assert names(kept.order(chain, many(2)[1], 1)) == ["openai", "toapis"]
     for _ in range(FAILURES_MAX):
-        chain[1].target.failed()
+        chain[1].target.breaker.failed(BROKEN)
     assert names(kept.order(chain, mark, 1)) == ["openai", "toapis"]
 
 

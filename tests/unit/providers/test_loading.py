@@ -31,7 +31,7 @@ def test_a_vendor_is_usable_once_its_key_is_in_the_environment(name: str, variab
     assert not loaded(name, **{variable: ""}).is_usable
     usable = loaded(name, **{variable: "k-1"})
     assert usable.is_usable
-    assert usable.api_key == "k-1"
+    assert usable.api_keys == ("k-1",)
 
 
 def test_a_provider_with_no_code_has_its_dialects_at_one_base_url() -> None:
@@ -50,7 +50,7 @@ def test_a_server_without_keys_is_usable_only_when_it_is_configured(name: str) -
     assert loaded(name, **{f"{name.upper()}_BASE_URL": "http://10.0.0.7:8000/v1"}).is_usable
     assert loaded(name, {}).is_usable
     with_key = loaded(name, {"api_key": "secret"})
-    assert with_key.api_key == "secret"
+    assert with_key.api_keys == ("secret",)
     assert with_key.auth[Dialect.OPENAI_CHAT] is Auth.BEARER
 
 
@@ -68,14 +68,21 @@ def test_settings_win_over_the_environment_and_that_over_the_built_in_row() -> N
     table = {"base_url": "https://own.example/v1", "api_key": "mine"}
     own = loaded("openai", table, OPENAI_BASE_URL="http://127.0.0.1:9/v1", OPENAI_API_KEY="theirs")
     assert own.base_urls[Dialect.OPENAI_CHAT] == "https://own.example/v1"
-    assert own.api_key == "mine"
+    assert own.api_keys == ("mine",)
 
 
 def test_a_secret_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("from-file\n")
-    assert loaded("acme", {**ACME, "api_key": {"env": "OTHER"}}, OTHER="from-env").api_key == "from-env"
-    assert loaded("acme", {**ACME, "api_key": {"file": str(tmp_path / "key")}}).api_key == "from-file"
+    assert loaded("acme", {**ACME, "api_key": {"env": "OTHER"}}, OTHER="from-env").api_keys == ("from-env",)
+    assert loaded("acme", {**ACME, "api_key": {"file": str(tmp_path / "key")}}).api_keys == ("from-file",)
     assert loaded("acme", {**ACME, "headers": {"x-org": {"env": "ORG"}}}, ORG="o").headers == {"x-org": "o"}
+
+
+def test_keys_are_each_used_once_in_order_and_those_that_are_not_set_are_left_out() -> None:
+    several = {**ACME, "api_keys": [{"env": "FIRST"}, {"env": "UNSET"}, "k-2", {"env": "FIRST"}]}
+    assert loaded("acme", several, FIRST="k-1", ACME_API_KEY="unused").api_keys == ("k-1", "k-2")
+    assert loaded("acme", {**several, "api_key": "k-0"}, FIRST="k-1").api_keys == ("k-0", "k-1", "k-2")
+    assert loaded("acme", {**ACME, "api_keys": [{"env": "UNSET"}]}).api_keys == ()
 
 
 def test_no_repr_shows_a_credential() -> None:

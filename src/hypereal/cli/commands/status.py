@@ -11,14 +11,18 @@ import typer
 
 from hypereal.cli import output
 from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
-from hypereal.gateway import Snapshot
+from hypereal.gateway import Health, Snapshot
 from hypereal.kit.settings import Settings
 from hypereal.serve import listen, supervisor
 from hypereal.serve.snapshots import read_snapshots
 
 ANSWER_S_MAX = 3.0
 ANSWER_BYTES_MAX = 65536
-STATE_SHOWN = {True: "available", False: "left alone after failures"}
+STATE_SHOWN = {
+    "closed": "available",
+    "half_open": "about to be probed",
+    "open": "left alone after failures",
+}
 
 app = new_app()
 
@@ -46,8 +50,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     calls_open: int
     unsettled: int
     """Calls that the database does not know to be settled yet."""
-    targets: dict[str, bool]
-    """Those that were used so far -> whether calls are sent there now."""
+    targets: dict[str, Health]
+    """Those that were used so far."""
 
 
 @app.command(epilog="Example: hypereal status --json")
@@ -67,7 +71,7 @@ def status(data_dir: DataDir = None, config: Config = None, as_json: AsJson = Fa
         raise typer.Exit(1)
     report = _report(settings, running)
     if as_json:
-        output.write_json(msgspec.structs.asdict(report))
+        output.write_json(msgspec.to_builtins(report))
     else:
         _write(report)
 
@@ -113,13 +117,20 @@ def _process(name: str, pid: int) -> Process:
     return Process(name=name, pid=pid, uptime_s=uptime_s, memory_bytes=pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _targets(snapshots: list[Snapshot]) -> dict[str, bool]:
-    """A target is available when any data process sends calls there."""
-    seen: dict[str, bool] = {}
+def _targets(snapshots: list[Snapshot]) -> dict[str, Health]:
+    """Of all data processes together: a target is as well as the best of them says, and its faults add up."""
+    seen: dict[str, Health] = {}
     for snapshot in snapshots:
-        for target, is_available in snapshot.targets.items():
-            seen[target] = seen.get(target, False) or is_available
+        for target, health in snapshot.targets.items():
+            other = seen.get(target)
+            seen[target] = health if other is None else _joined(other, health)
     return dict(sorted(seen.items()))
+
+
+def _joined(one: Health, other: Health) -> Health:
+    state = min(one.state, other.state, key=list(STATE_SHOWN).index)
+    faults = {name: one.faults.get(name, 0) + other.faults.get(name, 0) for name in {**one.faults, **other.faults}}
+    return Health(state=state, faults=faults, last_fault=other.last_fault or one.last_fault)
 
 
 def _write(report: Report) -> None:
@@ -135,9 +146,10 @@ def _write(report: Report) -> None:
         processes,
     )
     if report.targets:
-        targets = output.table("target", "state")
-        for target, is_available in report.targets.items():
-            targets.add_row(target, STATE_SHOWN[is_available])
+        targets = output.table("target", "state", "faults")
+        for target, health in report.targets.items():
+            faults = ", ".join(f"{count} {name}" for name, count in sorted(health.faults.items()))
+            targets.add_row(target, STATE_SHOWN[health.state], faults or "-")
         output.write("", targets)
 
 
