@@ -44,8 +44,8 @@ cannot be called in this version.
 stands, the vendor has no such markers.
 
 *Called through* names the formats that the catalog allows. A call also needs a target that has a credential and speaks
-the format; Gemini's format reaches chat targets over a bridge, for text. Else the answer is 400, and names the endpoint
-to use."""
+the format, or chat: every other format reaches it over a [bridge](bridges.md). Else the answer is 400, and names the
+endpoint to use."""
 KEYS = {
     "google": "`GEMINI_API_KEY`",
     "bedrock": "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`",

@@ -89,7 +89,8 @@ def play(folder: Path) -> Iterator[tuple[str, bytes]]:
         body = (folder / "upstream.json").read_bytes()
         yield from facts(upstream, upstream.usage_of_answer(body, PROFILES[case.profile]), None, body)
         if bridge:
-            yield "reply.json", bridge.answer(body, PROFILES[case.profile])
+            assert request is not None
+            yield "reply.json", bridge.answer(body, request, PROFILES[case.profile])
         elif upstream.error_in(body) is None:
             yield "unfolded.sse", upstream.unfold(body)
 
@@ -117,7 +118,8 @@ def play_stream(
     usage = upstream.usage_of_stream(first, tail, PROFILES[case.profile])
     yield from facts(upstream, usage, upstream.is_complete(tail), stream)
     if bridge:
-        through = bridge.stream(PROFILES[case.profile])
+        assert request is not None
+        through = bridge.stream(request, PROFILES[case.profile])
         yield "reply.sse", through.feed(stream) + through.end()
     elif request is not None and not request.wants_usage:
         merger = FinishMerger()

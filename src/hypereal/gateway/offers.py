@@ -13,13 +13,27 @@ DEADLINE_FACTOR = 3.0
 class Offer:
     """A model as the callers of one dialect get it."""
 
-    __slots__ = ("context_tokens_max", "deadline_s", "model", "output_tokens_max", "price", "ways")
+    __slots__ = (
+        "cache_tokens_min",
+        "context_tokens_max",
+        "deadline_s",
+        "has_choice",
+        "model",
+        "output_tokens_max",
+        "price",
+        "ways",
+    )
 
     def __init__(self, model: Model, price: Price, ways: tuple[Way, ...]) -> None:
         self.model = model
         self.price = price
         self.ways = ways
         """In order of preference; never empty."""
+        self.has_choice = len(ways) > 1 or ways[0].keys.size > 1
+        """Whether a conversation could go here or there, so that it matters where it was before."""
+        marks = ways[0].is_messages and ways[0].bridge is None and not ways[0].target.is_local
+        self.cache_tokens_min = model.cache_tokens_min if marks else None
+        """From which length on prefixes may be marked for the vendor's cache; None: never."""
         self.deadline_s = max(DEADLINE_S_LEAST, *(DEADLINE_FACTOR * way.target.provider.timeout_s for way in ways))
         """How long all its targets together may take until an answer begins."""
         self.context_tokens_max = model.context_tokens_max

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
+from hypereal.gateway.caching import mark_prefixes
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
@@ -56,11 +57,17 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     ways = offer.ways
     if CONTINUES in request.fields:
         ways = await call.aside(plane.continuations.ways(bill.payer.owner_id, request, ways))  # 400
+    if offer.has_choice:
+        ways = plane.stickiness.keep_together(call, bill, ways)
     if not bill.hold(request, offer):
         await bill.wait_for_hold(offer)  # 402
+    if offer.cache_tokens_min is not None and request.own.caches:
+        mark_prefixes(bill, plane, offer, request)
     if request.stream:
         call.on_silence = heartbeats(call, bill)
     way = await open_answer(call, bill, ways)  # 502, each target in turn
+    if bill.conversation is not None:
+        plane.stickiness.stay(bill, way)
     if is_whole(call):
         reply(call, bill, way)
     else:

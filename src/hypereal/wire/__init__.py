@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
-from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
-from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes, wants_cache
-from hypereal.wire.cache_report import CacheReport, delta_at, report_in_answer, report_in_stream
+from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream, continued
+from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes
+from hypereal.wire.cache_report import CacheReport, cache_delta_at, has_cache_delta, report_in_answer, report_in_stream
 from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
 from hypereal.wire.dialect import WireDialect
 from hypereal.wire.envelopes import ENVELOPES, Betas, Envelope
 from hypereal.wire.gemini import Gemini
+from hypereal.wire.members import Own
 from hypereal.wire.models_list import (
     ModelFacts,
     anthropic_list,
@@ -62,6 +63,7 @@ __all__ = [
     "Envelope",
     "FinishMerger",
     "ModelFacts",
+    "Own",
     "Place",
     "Prefix",
     "Prefixes",
@@ -71,11 +73,13 @@ __all__ = [
     "WireDialect",
     "anthropic_list",
     "anthropic_model",
-    "delta_at",
+    "cache_delta_at",
+    "continued",
     "find_prefixes",
     "finish_at",
     "gemini_list",
     "gemini_model",
+    "has_cache_delta",
     "has_finish",
     "openai_list",
     "openai_model",
@@ -83,5 +87,4 @@ __all__ = [
     "report_in_answer",
     "report_in_stream",
     "upstream_error",
-    "wants_cache",
 ]

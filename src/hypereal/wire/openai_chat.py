@@ -8,6 +8,7 @@ from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InvalidRequest
 from hypereal.kit.usage import Usage
 from hypereal.wire import errors, events, members
+from hypereal.wire.bridges.shapes import CHATS_TOOLS, as_chat_fields
 from hypereal.wire.counting import Counting
 from hypereal.wire.folding import openai_chat as folding
 from hypereal.wire.members import Fields
@@ -16,6 +17,7 @@ from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import ChatUsage, Profile, chat_usage
 
 LIST = ord("[")
+_TOOLS_BYTES = len(CHATS_TOOLS)
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -74,11 +76,16 @@ class OpenAIChat(Counting):
 
     def read_fields(self, fields: Fields, size_bytes: int, *, stream: bool | None = None) -> Request:
         """`read` of a body that was parsed already; STREAM, where the path says it, is written into the body too."""
-        members.take_own(fields)
-        model = members.text(fields, "model")
+        own = members.take_own(fields)
+        model = members.model(fields, own)
         messages = fields.get("messages")
-        if messages is None or "system" in fields:
-            _refuse_other_shapes(fields)
+        if (
+            messages is None
+            or "system" in fields
+            or ("tools" in fields and memoryview(fields["tools"])[:_TOOLS_BYTES] != CHATS_TOOLS)
+        ):  # most likely another dialect's shape
+            fields = as_chat_fields(fields)
+            messages = fields.get("messages")
         if messages is None or memoryview(messages)[0] != LIST:
             members.require_list(fields, "messages")
         if stream is not None:
@@ -92,6 +99,7 @@ class OpenAIChat(Counting):
             stream=streams,
             fields=fields,
             size_bytes=size_bytes,
+            own=own,
             output_tokens_max=older_limit if limit is None else limit,
             choices=members.whole(fields, "n") or 1 if "n" in fields else 1,
             wants_usage=not streams or _asks_usage(fields.get("stream_options")),
@@ -204,14 +212,3 @@ def _with_usage(raw: msgspec.Raw | None) -> msgspec.Raw:
     if raw is None or raw == members.NULL:
         return _ASK_USAGE
     return msgspec.Raw(members.encode({**members.parse(bytes(raw)), "include_usage": members.TRUE}))
-
-
-def _refuse_other_shapes(fields: Fields) -> None:
-    if "messages" not in fields and "input" in fields:
-        raise InvalidRequest("This is a Responses body ('input'): send it to /v1/responses.", param="input")
-    if "system" in fields:
-        raise InvalidRequest(
-            "This is an Anthropic Messages body (top-level 'system'): send it to /v1/messages, or put the system "
-            "prompt into 'messages'.",
-            param="system",
-        )

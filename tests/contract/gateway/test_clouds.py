@@ -18,7 +18,9 @@ from tests.support.upstream import Recorded, Script, Upstream
 KEY_ID = "AKIDOFTHETEST"
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 BODY = {"max_tokens": 100, "messages": [{"role": "user", "content": MARK}]}
-EVENTS = vendors.messages_events()
+USAGE = {"input_tokens": 500, "output_tokens": 200}
+"""Nothing of a cache, so that nothing is told of it."""
+EVENTS, WHOLE = vendors.messages_events(usage=USAGE), vendors.messages_answer(usage=USAGE)
 MODELS = ("fails-at-once", "fails-later", "is-unsigned", "is-wrong")
 CONFIG = """
 [providers.brief]
@@ -62,7 +64,7 @@ class Clouds:
         if "rawPredict" in path or "RawPredict" in path:
             is_stream = "streamRawPredict" in path
             assert is_stream == (recorded.json.get("stream") is True)
-            return scripts.stream(EVENTS) if is_stream else scripts.plain(vendors.messages_answer())
+            return scripts.stream(EVENTS) if is_stream else scripts.plain(WHOLE)
         return scripts.default(recorded)
 
     def _bedrock(self, recorded: Recorded) -> Script:
@@ -74,7 +76,7 @@ class Clouds:
             return self.bedrock
         if recorded.path.endswith("/invoke-with-response-stream"):
             return framed_stream(EVENTS)
-        return scripts.plain(vendors.messages_answer())
+        return scripts.plain(WHOLE)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,7 @@ def ask(server: Server, caller: Caller, model: str, path: str = MESSAGES, **memb
 def test_an_answer_of_bedrock_is_the_callers(server: Server, upstream: Upstream, clouds: Clouds, caller: Caller):
     answer = ask(server, caller, "claude-haiku-4-5")
     assert (answer.status, answer.get("x-hypereal-provider")) == (200, "bedrock")
-    assert answer.json == vendors.messages_answer()
+    assert answer.json == WHOLE
     sent = upstream.requests[0]
     assert sent.path == "/bedrock/model/global.anthropic.claude-haiku-4-5-20251001-v1%3A0/invoke"
     assert sent.get("x-amz-security-token") == "session/token=="
@@ -264,7 +266,7 @@ def test_tokens_are_estimated_where_only_bedrock_is(server: Server, upstream: Up
 def test_claude_on_vertex(is_stream: bool, server: Server, upstream: Upstream, clouds: Clouds, caller: Caller):
     answer = ask(server, caller, "on-vertex", stream=is_stream)
     assert (answer.status, answer.get("x-hypereal-provider")) == (200, "vertex")
-    assert answer.body == b"".join(EVENTS) if is_stream else answer.json == vendors.messages_answer()
+    assert answer.body == b"".join(EVENTS) if is_stream else answer.json == WHOLE
     sent = upstream.requests[-1]
     method = "streamRawPredict" if is_stream else "rawPredict"
     assert sent.path == (

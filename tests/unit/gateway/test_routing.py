@@ -45,17 +45,18 @@ def test_local_is_never_beside_a_real_target():
     assert names(models, routes, "claude-opus-4-6", Dialect.ANTHROPIC_MESSAGES) == ["anthropic"]
 
 
-def test_a_bridge_stands_where_no_native_target_is():
+@pytest.mark.parametrize("dialect", [Dialect.GEMINI, Dialect.OPENAI_RESPONSES])
+def test_a_bridge_stands_where_no_native_target_is(dialect):
     models, routes = routing(DEEPSEEK_API_KEY="k")
-    (way,) = routes.ways(models.models["deepseek-v3.2"], Dialect.GEMINI)
+    (way,) = routes.ways(models.models["deepseek-v3.2"], dialect)
     assert way.bridge is not None
     assert way.dialect is Dialect.OPENAI_CHAT
 
 
 def test_a_model_out_of_reach_names_an_endpoint_within():
-    models, routes = routing(DEEPSEEK_API_KEY="k")
-    with pytest.raises(InvalidRequest, match="/v1/chat/completions"):
-        routes.ways(models.models["deepseek-v3.2"], Dialect.OPENAI_RESPONSES)
+    models, routes = routing(OPENAI_API_KEY="k")  # which serves this one in Responses only
+    with pytest.raises(InvalidRequest, match="/v1/responses"):
+        routes.ways(models.models["gpt-5-codex"], Dialect.ANTHROPIC_MESSAGES)
 
 
 def test_the_head_of_a_request_is_made_once_and_holds_the_key():
