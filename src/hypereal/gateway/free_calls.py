@@ -11,7 +11,7 @@ from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import Bill
 from hypereal.gateway.call import Call
 from hypereal.gateway.facts import Action
-from hypereal.gateway.requests import permit, read_request
+from hypereal.gateway.requests import find_offer, read_request
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import NotFound
 from hypereal.wire import (
@@ -48,10 +48,9 @@ async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, 
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)
-    offer = plane.offers.of(request.model, request.dialect)
+    offer = find_offer(request, bill.payer, plane.offers)
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
-    permit(bill.payer, offer.model)
     ways = tuple(way for way in offer.ways if way.counts_tokens)
     if ways:
         way = await open_answer(call, bill, ways, counts_tokens=True)

@@ -3,6 +3,7 @@
 from hypereal.catalog import Catalog, Model, Price
 from hypereal.gateway.routing import Routing, Way
 from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import InvalidRequest
 
 OFFERS_MAX = 10_000
 DEADLINE_S_LEAST = 10.0
@@ -44,7 +45,7 @@ class Offers:
     """The offers of one catalog and one routing. Made anew when either changes; calls keep what they began with."""
 
     def __init__(self, catalog: Catalog, routing: Routing) -> None:
-        self._catalog = catalog
+        self.catalog = catalog
         self._routing = routing
         self._known: dict[tuple[str, Dialect], Offer] = {}
 
@@ -55,8 +56,15 @@ class Offers:
         """
         return self._known.get((name, dialect)) or self._find(name, dialect)
 
+    def reachable(self, model: Model, dialect: Dialect) -> Offer | None:
+        """MODEL as an offer; None where none of its targets can be asked in DIALECT, nor over a bridge."""
+        try:
+            return self.of(model.id, dialect)
+        except InvalidRequest:
+            return None
+
     def _find(self, name: str, dialect: Dialect) -> Offer:
-        model = self._catalog.require(name, dialect)
+        model = self.catalog.require(name, dialect)
         assert model.price is not None, "the catalog lets no other through"
         offer = Offer(model, model.price, self._routing.ways(model, dialect))
         if len(self._known) < OFFERS_MAX:

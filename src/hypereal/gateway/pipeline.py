@@ -10,7 +10,7 @@ from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
 from hypereal.gateway.replies import heartbeats, is_whole, relay, reply
-from hypereal.gateway.requests import permit, read_request
+from hypereal.gateway.requests import find_offer, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
 from hypereal.net import Malformed, UpstreamLost
@@ -50,10 +50,9 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)  # 400, 413
-    offer = plane.offers.of(request.model, request.dialect)  # 400 that names the available models, or the endpoint
+    offer = find_offer(request, bill.payer, plane.offers)  # 400 that names the available models or the endpoint, 403
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
-    permit(bill.payer, offer.model)  # 403
     ways = offer.ways
     if CONTINUES in request.fields:
         ways = await call.aside(plane.continuations.ways(bill.payer.owner_id, request, ways))  # 400

@@ -26,6 +26,7 @@ from hypereal.wire.models_list import (
     openai_list,
     openai_model,
 )
+from hypereal.wire.needs import needs_of
 from hypereal.wire.openai_chat import OpenAIChat
 from hypereal.wire.openai_responses import OpenAIResponses
 from hypereal.wire.request import Request
@@ -81,6 +82,7 @@ __all__ = [
     "gemini_model",
     "has_cache_delta",
     "has_finish",
+    "needs_of",
     "openai_list",
     "openai_model",
     "read_by_shape",
