@@ -80,6 +80,8 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience
         call.asked_s, call.quiet_s = monotonic(), 0
         breaker.begin()
         try:
+            if way.seal is not None and not way.seal.is_ready:
+                await call.aside(way.seal.make_ready())
             pool, head, body = _request(call, bill, way, request, counts_tokens)
             upstream = None if was_stale else pool.take()
             if upstream is None:
@@ -120,10 +122,13 @@ def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens
     pool, head = way.line(request.stream, counts_tokens, bill.key_number if way.keys.size > 1 else 0)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
-    body = way.wire.write(request, way.target.model, way.profile)
     forwarded = call.facts.forwarded
     if way.is_messages and b"anthropic-version:" not in forwarded:
         forwarded += ANTHROPIC_VERSION
+    if way.seal is None:
+        body = way.wire.write(request, way.target.model, way.profile)
+    else:
+        body, forwarded = way.seal.close(request, forwarded, counts_tokens)
     call.silence_s_max = way.target.provider.timeout_s
     call.says_nothing = way.wire.says_nothing
     return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body

@@ -44,14 +44,14 @@ async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
 
 
 async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, bytes]:
-    """The upstream's count, else our own estimate where the model's targets speak another dialect."""
+    """The upstream's count, else our own estimate where no target of the model counts in the caller's dialect."""
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)
     offer = find_offer(request, bill.payer, plane.offers)
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
-    ways = tuple(way for way in offer.ways if way.bridge is None)
+    ways = tuple(way for way in offer.ways if way.counts_tokens)
     if ways:
         way = await open_answer(call, bill, ways, counts_tokens=True)
         assert call.upstream is not None

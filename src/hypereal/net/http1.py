@@ -208,7 +208,7 @@ def _coding_field(request: RequestHead, name: bytes, value: bytes) -> None:
 class AnswerHead:
     """One parsed answer head of an upstream. `length` is -1 where the head does not say."""
 
-    __slots__ = ("_head", "content_encoding", "is_chunked", "is_sse", "keep_alive", "length", "status")
+    __slots__ = ("_head", "content_encoding", "is_chunked", "is_framed", "is_sse", "keep_alive", "length", "status")
 
     def __init__(self, status: int, head: bytes, keep_alive: bool) -> None:
         self.status = status
@@ -217,7 +217,9 @@ class AnswerHead:
         self.length = -1
         self.is_chunked = False
         self.is_sse = False
-        """Whether the body says that it is a stream of server-sent events."""
+        """Whether the body says that it is a stream of server-sent events, or of events that are told as such."""
+        self.is_framed = False
+        """Whether those are in the messages of Amazon's event stream (`eventstream`)."""
         self.content_encoding = b""
 
     @property
@@ -261,6 +263,8 @@ def _take_length(answer: AnswerHead, raw: bytes) -> None:
 
 def _take_type(answer: AnswerHead, raw: bytes) -> None:
     answer.is_sse = raw[:17].lower() == b"text/event-stream"
+    if not answer.is_sse and raw[:34].lower() == b"application/vnd.amazon.eventstream":
+        answer.is_sse = answer.is_framed = True
 
 
 def _take_transfer_encoding(answer: AnswerHead, raw: bytes) -> None:

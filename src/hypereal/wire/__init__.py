@@ -1,6 +1,7 @@
-"""Dialects: pure functions from bytes to bytes, no I/O. One module a wire format; `bridges/` holds translations.
+"""Dialects: pure functions from bytes to bytes, no I/O. One module a wire format.
 
-Start at `dialect.py`, which says what each must be able to do.
+`bridges/` holds translations, `envelopes/` how clouds carry the formats of others. Start at `dialect.py`, which says
+what each must be able to do.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix,
 from hypereal.wire.cache_report import CacheReport, cache_delta_at, has_cache_delta, report_in_answer, report_in_stream
 from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
 from hypereal.wire.dialect import WireDialect
+from hypereal.wire.envelopes import ENVELOPES, Betas, Envelope
 from hypereal.wire.gemini import Gemini
 from hypereal.wire.members import Own
 from hypereal.wire.models_list import (
@@ -53,10 +55,13 @@ __all__ = [
     "BRIDGES",
     "BYTES_PER_TOKEN_MOST",
     "DIALECTS",
+    "ENVELOPES",
     "PROFILES",
+    "Betas",
     "Bridge",
     "BridgedStream",
     "CacheReport",
+    "Envelope",
     "FinishMerger",
     "ModelFacts",
     "Own",
