@@ -23,7 +23,7 @@ from hypereal.providers.provider import Auth, Provider
 from hypereal.wire import ENVELOPES
 
 LOCAL = "local"
-TIMEOUT_S = 600
+TIMEOUT_S = 900
 TIMEOUT_S_MAX = 3600
 HEADERS_MAX = 32
 API_KEYS_MAX = 64
