@@ -23,7 +23,8 @@ check: .venv/.test  ## format, lint, types, layers, structure
 	@.venv/bin/lint-imports
 	@$(PY) -m pytest tests/structure
 
-e2e: .venv/.test  ## real agents and SDKs through the gateway (E2E="-m bounded": the quick ones)
+E2E ?= -m "not slow"
+e2e: .venv/.test  ## real agents and SDKs through the gateway (E2E="-m bounded": the quick ones; "-m slow": ten minutes)
 	@exec $(PY) -m pytest tests/agents --tb=short $(E2E)
 
 golden: .venv/.test  ## write tests/golden anew from what the code answers; read the diff

@@ -44,12 +44,18 @@ cannot be called in this version.
 stands, the vendor has no such markers.
 
 *Called through* names the formats that the catalog allows. A call also needs a target that has a credential and speaks
-the format; Gemini's format reaches chat targets over a bridge, for text. Else the answer is 400, and names the endpoint
-to use."""
+the format, or chat: every other format reaches it over a [bridge](bridges.md). Else the answer is 400, and names the
+endpoint to use."""
+KEYS = {
+    "google": "`GEMINI_API_KEY`",
+    "bedrock": "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`",
+    "vertex": "`GOOGLE_APPLICATION_CREDENTIALS`",
+}
+"""Of those whose variable is not NAME_API_KEY."""
 PROVIDERS_INTRO = """\
 Built in. A provider is used once its variable is set, or once `[providers.NAME]` gives a key. Those that need no key
 are used once `NAME_BASE_URL` or a table names them. `NAME_BASE_URL` moves any of them. `local` answers for a model
-while none of its targets has a credential."""
+while none of its targets has a credential. [Add a provider](../how-to/add-a-provider.md) says more of the clouds."""
 
 
 def main() -> int:
@@ -246,8 +252,7 @@ def _provider_row(provider: providers.Provider) -> list[str]:
     speaks = ", ".join(short for name, short in SHORT_DIALECTS.items() if name in provider.base_urls)
     if provider.name == providers.LOCAL:
         return [f"`{provider.name}`", "", speaks, "the small model on this machine"]
-    variable = "GEMINI_API_KEY" if provider.name == "google" else f"{provider.name.upper()}_API_KEY"
-    key = f"`{variable}`" if provider.needs_key else "no key needed"
+    key = KEYS.get(provider.name, f"`{provider.name.upper()}_API_KEY`") if provider.needs_key else "no key needed"
     return [f"`{provider.name}`", key, speaks, f"`{next(iter(provider.base_urls.values()))}`"]
 
 

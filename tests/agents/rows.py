@@ -5,6 +5,6 @@ from tests.agents.running import Row
 
 ROWS: list[Row] = [*claude_code.ROWS, *codex.ROWS, *gemini_cli.ROWS, *opencode.ROWS, *sdks.ROWS]
 
-AGENTS_ARE_BRIDGED = False
+AGENTS_ARE_BRIDGED = True
 """Whether tools get through where the upstream speaks another dialect than the client. While they do not, such rows are
 run and must fail; when they do, this is the one place to say so."""

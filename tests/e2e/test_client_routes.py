@@ -51,7 +51,8 @@ def test_a_call_reaches_its_format(is_stream, path, format: Format, server: Serv
     answer = server.call(path.format(model=MODELS[format], method=method), body, caller.secret)
     assert answer.status == 200
     assert upstream.request().path.startswith(UPSTREAM_PATHS[format])
-    assert answer.body == (b"".join(format.events()) if is_stream else vendors.encode(format.whole()))
+    good = b"".join(format.events()) if is_stream else vendors.encode(format.whole())
+    assert format.said(answer.body) == format.said(good)
 
 
 COUNTS = [

@@ -1,8 +1,9 @@
 """Dialogues as files, a folder each: what a caller sent, what the upstream got and said, what came of it.
 
-Written by hand: `request.json`, `upstream.sse` or `upstream.json`, `case.toml` (the path's model, the upstream's model
-and profile, the upstream's dialect where a bridge stands between). The other files are what the code makes of them;
-`make golden` (HYPEREAL_TEST_GOLDEN=rewrite) writes them anew, to be read before they are committed.
+Written by hand: `request.json`, `upstream.sse`, `upstream.json` or `upstream.bin` (Amazon's frames), and `case.toml`:
+what the path says, the upstream's model and profile, the upstream's dialect where a bridge stands between, the provider
+whose envelope it wants and the fields of the caller's head that may go there. The other files are what the code makes
+of them; `make golden` (HYPEREAL_TEST_GOLDEN=rewrite) writes them anew, to be read before they are committed.
 """
 
 import os
@@ -13,13 +14,26 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hypereal import providers
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError
+from hypereal.net.eventstream import EventStreamDecoder
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge, FinishMerger, Request, WireDialect
 
 ROOT = Path(__file__).parent
 CASES = sorted(path.parent for path in [*ROOT.glob("*/*/request.json"), *ROOT.glob("*/*/upstream.*")])
-MADE = ("upstream_request.json", "reply.sse", "reply.json", "folded.json", "unfolded.sse", "usage.json", "error.json")
+MADE = (
+    "upstream_request.json",
+    "upstream_head.txt",
+    "unframed.sse",
+    "reply.sse",
+    "reply.json",
+    "folded.json",
+    "unfolded.sse",
+    "usage.json",
+    "error.json",
+)
+CLOUDS = providers.load({"bedrock": {"region": "eu-west-1"}, "vertex": {"project": "p-1"}}, {}, Path("/run/local.sock"))
 REQUEST_ID = "req_0123456789abcdef00000001"
 
 
@@ -28,6 +42,10 @@ class Case(msgspec.Struct):
     upstream_model: str = "upstream-model"
     profile: str = "openai"
     upstream_dialect: Dialect | None = None
+    stream: bool | None = None
+    provider: str | None = None
+    forwarded: str = ""
+    counts_tokens: bool = False
 
 
 @pytest.mark.parametrize("folder", sorted(set(CASES)), ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -52,21 +70,45 @@ def play(folder: Path) -> Iterator[tuple[str, bytes]]:
     request = None
     if (folder / "request.json").exists():
         try:
-            request = dialect.read((folder / "request.json").read_bytes(), model=case.model)
+            request = dialect.read((folder / "request.json").read_bytes(), model=case.model, stream=case.stream)
             sent = bridge.request(request, PROFILES[case.profile]) if bridge else request
-            yield "upstream_request.json", upstream.write(sent, case.upstream_model, PROFILES[case.profile])
+            if case.provider is not None:
+                yield from play_envelope(sent, case)
+            else:
+                yield "upstream_request.json", upstream.write(sent, case.upstream_model, PROFILES[case.profile])
         except HyperealError as error:
             yield "error.json", dialect.error_body(error, REQUEST_ID)
             return
     if (folder / "upstream.sse").exists():
         yield from play_stream((folder / "upstream.sse").read_bytes(), request, upstream, bridge, case)
+    if (folder / "upstream.bin").exists():
+        stream = EventStreamDecoder().feed((folder / "upstream.bin").read_bytes())
+        yield "unframed.sse", stream
+        yield from play_stream(stream, request, upstream, bridge, case)
     if (folder / "upstream.json").exists():
         body = (folder / "upstream.json").read_bytes()
         yield from facts(upstream, upstream.usage_of_answer(body, PROFILES[case.profile]), None, body)
         if bridge:
-            yield "reply.json", bridge.answer(body, PROFILES[case.profile])
+            assert request is not None
+            yield "reply.json", bridge.answer(body, request, PROFILES[case.profile])
         elif upstream.error_in(body) is None:
             yield "unfolded.sse", upstream.unfold(body)
+
+
+def play_envelope(request: Request, case: Case) -> Iterator[tuple[str, bytes]]:
+    """The request of a provider that has no credential, so that nothing in it changes from day to day."""
+    provider = CLOUDS[case.provider or ""]
+    assert provider.envelope is not None
+    target = providers.request_for(
+        provider, request.dialect, case.upstream_model, stream=request.stream, count_tokens=case.counts_tokens
+    )
+    forwarded = case.forwarded.replace("\n", "\r\n").encode()
+    fields, lines = provider.envelope.seal(
+        request, case.upstream_model, forwarded, provider.betas, counts_tokens=case.counts_tokens
+    )
+    yield "upstream_request.json", msgspec.json.encode(fields)
+    head = b"POST %s HTTP/1.1\r\nhost: %s\r\n%s" % (target.target, target.authority, lines)
+    yield "upstream_head.txt", head.replace(b"\r\n", b"\n")
 
 
 def play_stream(
@@ -76,7 +118,8 @@ def play_stream(
     usage = upstream.usage_of_stream(first, tail, PROFILES[case.profile])
     yield from facts(upstream, usage, upstream.is_complete(tail), stream)
     if bridge:
-        through = bridge.stream(PROFILES[case.profile])
+        assert request is not None
+        through = bridge.stream(request, PROFILES[case.profile])
         yield "reply.sse", through.feed(stream) + through.end()
     elif request is not None and not request.wants_usage:
         merger = FinishMerger()

@@ -1,7 +1,7 @@
 """Finding a model by the name a caller wrote: its id, an alias, a dated id, or a newer id of a known family."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -11,6 +11,8 @@ from hypereal.kit.errors import InvalidRequest, UnknownModel
 
 REMEMBERED_NAMES_MAX = 4096
 NAME_CHARS_MAX = 128
+INPUT_PARTS = 3
+"""Of input to one of output: what an intent's models are compared by."""
 
 ROUTES: Mapping[Dialect, str] = {
     Dialect.OPENAI_CHAT: "/v1/chat/completions",
@@ -49,6 +51,7 @@ class Catalog:
         for model in models.values():
             self._by_name.update(dict.fromkeys(model.aliases, model))
         self._remembered_max = len(self._by_name) + REMEMBERED_NAMES_MAX
+        self._by_intent = _by_intent(models.values())
         self._ids = {
             endpoint: sorted(m.id for m in models.values() if endpoint in m.endpoints and m.price is not None)
             for endpoint in Dialect
@@ -80,6 +83,14 @@ class Catalog:
         """The ids that can be called on ENDPOINT, sorted."""
         return list(self._ids[endpoint])
 
+    def for_intent(self, intent: str, endpoint: Dialect) -> tuple[Model, ...]:
+        """The models of INTENT that can be called on ENDPOINT, the cheapest first; of equal price by their ids."""
+        return self._by_intent.get((intent, endpoint), ())
+
+    def intents_of(self, endpoint: Dialect) -> list[str]:
+        """The intents that have a model on ENDPOINT, sorted."""
+        return sorted(intent for intent, dialect in self._by_intent if dialect == endpoint)
+
     def _resolve(self, name: str) -> Model | None:
         if len(name) > NAME_CHARS_MAX:
             return None
@@ -106,3 +117,14 @@ def _wrong_endpoint(model: Model, endpoint: Dialect) -> InvalidRequest:
         code="wrong_endpoint",
         param="model",
     )
+
+
+def _by_intent(models: Iterable[Model]) -> Mapping[tuple[str, Dialect], tuple[Model, ...]]:
+    found: dict[tuple[str, Dialect], list[tuple[int, str, Model]]] = {}
+    for model in models:
+        if model.price is not None:
+            cost = INPUT_PARTS * model.price.input + model.price.output
+            for intent in model.intents:
+                for endpoint in model.endpoints:
+                    found.setdefault((intent, endpoint), []).append((cost, model.id, model))
+    return {key: tuple(model for _, _, model in sorted(rows, key=lambda row: row[:2])) for key, rows in found.items()}

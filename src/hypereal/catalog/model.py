@@ -38,6 +38,10 @@ INTENTS = frozenset(
 )
 
 
+ABILITIES = frozenset({"tools", "vision", "json_schema"})
+"""What some chat models cannot do: call tools, see images, answer by a JSON schema."""
+
+
 class Unit(StrEnum):
     """What a media price counts."""
 
@@ -84,6 +88,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     cache_tokens_min: int | None
     """The shortest prefix that its vendor caches where a request marks one; None: requests mark nothing there."""
     intents: tuple[str, ...]
+    lacks: frozenset[str]
+    """Of ABILITIES, those that it has not: an intent that needs one passes it over."""
     aliases: tuple[str, ...]
     assumed: frozenset[str]
     """The fields set by analogy and not from a text, e.g. 'price', 'price.cache_read', 'context_tokens_max'."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hypereal.catalog.model import INTENTS, Kind, MediaPrice, Model, TargetSpec, Unit
+from hypereal.catalog.model import ABILITIES, INTENTS, Kind, MediaPrice, Model, TargetSpec, Unit
 from hypereal.catalog.price import LongContext, Price, Rates
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.money import MICRO_PER_CREDIT, MICRO_PER_DOLLAR, Micro, Rate, rate_from_dollars
@@ -84,6 +84,7 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     output_tokens_max: _Count | None = None
     cache_tokens_min: _Count | None = None
     intents: list[str] = []
+    lacks: list[str] = []
     aliases: Annotated[list[str], msgspec.Meta(max_length=ALIASES_MAX)] = []
     assumed: list[str] = []
 
@@ -106,9 +107,8 @@ def model_of(
     for name in (model_id, *read.aliases):
         if not _ID.fullmatch(name):
             raise ValueError(f"{name!r} cannot be an id: letters, digits and . _ : / @ + - only, at most 128")
-    for intent in read.intents:
-        if intent not in INTENTS:
-            raise ValueError(f"intents: there is no {intent!r}; there are {', '.join(sorted(INTENTS))}")
+    _check_words("intents", read.intents, INTENTS)
+    _check_words("lacks", read.lacks, ABILITIES)
     assumed = set(read.assumed)
     price = _price(read.price, read.cache_ratio, assumed) if read.price else None
     for field in ("context_tokens_max", "output_tokens_max"):
@@ -126,10 +126,17 @@ def model_of(
         output_tokens_max=read.output_tokens_max or OUTPUT_TOKENS_UNKNOWN,
         cache_tokens_min=read.cache_tokens_min,
         intents=tuple(read.intents),
+        lacks=frozenset(read.lacks),
         aliases=tuple(read.aliases),
         assumed=frozenset(assumed),
         sources=sources,
     )
+
+
+def _check_words(key: str, given: Collection[str], known: Collection[str]) -> None:
+    for word in given:
+        if word not in known:
+            raise ValueError(f"{key}: there is no {word!r}; there are {', '.join(sorted(known))}")
 
 
 def _endpoints(read: ModelTable) -> frozenset[Dialect]:

@@ -17,8 +17,9 @@ FINAL_STATUSES = frozenset({400, 401, 402, 403})
 CORS = (
     b"access-control-allow-origin: *\r\n"
     b"access-control-expose-headers: x-request-id, request-id, retry-after, x-should-retry, x-hypereal-request-id, "
-    b"x-hypereal-model, x-hypereal-provider, x-hypereal-cost-credits, x-ratelimit-limit, x-ratelimit-remaining, "
-    b"x-ratelimit-reset\r\n"
+    b"x-hypereal-model, x-hypereal-provider, x-hypereal-cost-credits, x-hypereal-cache-read-tokens, "
+    b"x-hypereal-cache-written-tokens, x-hypereal-cache-saved-credits, "
+    b"x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset\r\n"
 )
 PREFLIGHT = (
     b"access-control-allow-methods: GET, POST, DELETE, PATCH, OPTIONS\r\n"

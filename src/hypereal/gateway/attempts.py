@@ -82,6 +82,8 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last:
         call.asked_s, call.quiet_s = monotonic(), 0
         breaker.begin()
         try:
+            if way.seal is not None and not way.seal.is_ready:
+                await call.aside(way.seal.make_ready())
             pool, head, body = _request(call, bill, way, request, counts_tokens)
             upstream = None if was_stale else pool.take()
             if upstream is None:
@@ -90,12 +92,9 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last:
             upstream.send(call, head, body)
             await call.wait()
             call.first_byte_s = monotonic()
-            while _check(bill, way, upstream):
+            while _check(call, bill, way, upstream):
                 upstream.hold()
                 await call.wait()
-        except HyperealError:
-            call.first_byte_s = 0.0  # a refusal is no answer: it costs nothing, though a sign of life may have gone out
-            raise
         except (UpstreamLost, AnswerRefused) as failure:
             _let_go(call)
             was_stale = isinstance(failure, UpstreamLost) and failure.is_stale
@@ -125,16 +124,19 @@ def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens
     pool, head = way.line(request.stream, counts_tokens, bill.key_number)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
-    body = way.wire.write(request, way.target.model, way.profile)
     forwarded = call.facts.forwarded
     if way.is_messages and b"anthropic-version:" not in forwarded:
         forwarded += ANTHROPIC_VERSION
+    if way.seal is None:
+        body = way.wire.write(request, way.target.model, way.profile)
+    else:
+        body, forwarded = way.seal.close(request, forwarded, counts_tokens)
     call.silence_s_max = way.target.provider.timeout_s
     call.says_nothing = way.wire.says_nothing
     return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body
 
 
-def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
+def _check(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bool:
     """Whether a stream has said nothing yet, so that it is to be held on; False where the answer is one.
 
     Raises AnswerRefused where it is none; InvalidRequest or RequestTooLarge where the caller is to blame. Usage that a
@@ -146,7 +148,7 @@ def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
     if status != 200:
         said = upstream.first if upstream.is_stream else upstream.whole()
         inside = upstream_error(status, said)
-        raise _refusal(status, inside, retry_after_s(head, said))
+        raise _refusal(call, status, inside, retry_after_s(head, said))
     if upstream.is_stream:
         said = upstream.newest()
     else:
@@ -156,7 +158,7 @@ def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
             return False
     error = way.wire.error_in(said)
     if error is not None:
-        raise _refusal(error.status, error, None)
+        raise _refusal(call, error.status, error, None)
     _require_shape(said, is_sse=upstream.is_stream)
     if not upstream.is_stream or not way.wire.says_nothing(said):
         return False
@@ -165,10 +167,11 @@ def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
     return True
 
 
-def _refusal(status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:
+def _refusal(call: Call, status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:
     """What a failure of this STATUS is to the gateway: the caller's fault, or the target's."""
     if status not in CALLERS_FAULT:
         return AnswerRefused(status, f"status {status}: {said.message}", retry_after_s)
+    call.first_byte_s = 0.0  # it is no answer, so it costs nothing, though a sign of life may have gone out
     message = said.message or "the upstream refused the request"
     return RequestTooLarge(message) if status == 413 else InvalidRequest(message, code=said.code)
 

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 from hypereal.accounts import Principal
 from hypereal.catalog import Model, Price, price_of, surcharged, surcharges, worst_case
+from hypereal.gateway.cache_economy import Plan, report
+from hypereal.gateway.caching import uses_cache
 from hypereal.gateway.call import Call
 from hypereal.gateway.metrics import Meter
 from hypereal.gateway.offers import Offer
 from hypereal.gateway.routing import Target, Way
+from hypereal.gateway.stickiness import Fingerprint
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
 from hypereal.ledger import Attempt, Hold, Settlement, Ticket, UsageRow
 from hypereal.limits import Quota
-from hypereal.wire import DIALECTS, Request
+from hypereal.wire import DIALECTS, CacheReport, Request
 
 if TYPE_CHECKING:
     from hypereal.gateway.plane import Plane
@@ -41,15 +44,18 @@ class Bill:
         "_hold",
         "_output_tokens_held",
         "_plane",
-        "_price",
         "_searches_held",
         "_ticket",
         "answer",
         "attempts",
+        "cache_plan",
+        "cache_report",
+        "conversation",
         "error_type",
         "is_logged",
         "key_number",
         "model",
+        "price",
         "principal",
         "quota",
         "request",
@@ -81,7 +87,14 @@ class Bill:
         self.is_logged = False
         self._hold: Hold | None = None
         self._ticket: Ticket | None = None
-        self._price: Price | None = None
+        self.price: Price | None = None
+        """The one that the call began with."""
+        self.conversation: Fingerprint | None = None
+        """Where it matters which target and key it stays with."""
+        self.cache_plan: Plan | None = None
+        """What was marked for the vendor's cache; open until the call is settled or closed."""
+        self.cache_report: CacheReport | None = None
+        """What that cache did, once the call is settled and it did anything."""
         self._output_tokens_held = 0
         self._searches_held = 0
         self._answer_id: str | None = None
@@ -107,7 +120,7 @@ class Bill:
         surcharge = surcharges(request.dialect, request.fields)
         if surcharge.rate_percent != 100:
             price = surcharged(price, surcharge.rate_percent)
-        self._price = price
+        self.price = price
         outputs = request.output_tokens_max or OUTPUT_TOKENS_DEFAULT
         if outputs > offer.output_tokens_max:
             outputs = offer.output_tokens_max
@@ -128,7 +141,7 @@ class Bill:
 
     async def wait_for_hold(self, offer: Offer) -> None:
         """The rest of `hold`. Raises InsufficientCredits, SpendingLimitReached, Overloaded."""
-        request, price = self.request, self._price
+        request, price = self.request, self.price
         assert request is not None and price is not None
         try:
             self._hold = await self._take()
@@ -155,7 +168,7 @@ class Bill:
     def grow_with_stream(self) -> None:
         """Once a second: a stream that nears what is held for its output gets more, or is ended in-band."""
         hold, request, way, upstream = self._hold, self.request, self.way, self._call.upstream
-        if hold is None or request is None or way is None or upstream is None or self._price is None:
+        if hold is None or request is None or way is None or upstream is None or self.price is None:
             return
         enough = self._output_tokens_held * GROW_AT_PERCENT // 100
         if request.output_tokens_max is not None or upstream.relayed_bytes < enough * BYTES_PER_TOKEN:
@@ -163,7 +176,7 @@ class Bill:
         if self._output_tokens() < enough:
             return
         self._output_tokens_held += OUTPUT_TOKENS_DEFAULT
-        extra = worst_case(self._price, 0, OUTPUT_TOKENS_DEFAULT)
+        extra = worst_case(self.price, 0, OUTPUT_TOKENS_DEFAULT)
 
         def decided() -> None:
             try:
@@ -180,18 +193,28 @@ class Bill:
     def settle(self, usage: Usage | None, *, status: int) -> Settlement:
         """Charge USAGE; None where the upstream did not say: then what was seen is counted here and marked."""
         hold, self._hold = self._hold, None
-        price, way = self._price, self.way
+        price, way = self.price, self.way
         assert hold is not None and price is not None and way is not None, "settled once, and only what was asked for"
         self.status = status
         if usage is None or usage.is_estimated:
             usage = self._estimate(usage)
         if way.dialect == RESPONSES:
             self._keep_answer(way)
+        if way.is_messages:
+            self._account_cache(usage)
         meter = way.target.meter or self._meter_of(way.target)
         settlement = self._plane.ledger.settle(hold, price_of(price, usage), usage, self._row(way, meter))
         self.is_logged = True
         meter.spend(usage, settlement.charged, settlement.written_off)
         return settlement
+
+    def _account_cache(self, usage: Usage | None) -> None:
+        """What the vendor's cache did goes to the log, and to the account of the key that pays for its writes."""
+        plan, self.cache_plan = self.cache_plan, None
+        if plan is not None:
+            self._plane.economy.settle(plan, None if usage is None or usage.is_estimated else usage)
+        if usage is not None and self.price is not None and uses_cache(usage):
+            self.cache_report = report(usage, self.price)
 
     def _meter_of(self, target: Target) -> Meter:
         assert self.model is not None
@@ -212,6 +235,8 @@ class Bill:
         if self.is_logged:
             return
         self.is_logged = True
+        if self.cache_plan is not None and self._hold is None:
+            self._account_cache(None)
         hold, self._hold = self._hold, None
         if hold is not None and self._call.is_started and self._call.first_byte_s:
             self._hold = hold
@@ -285,6 +310,7 @@ class Bill:
             is_stream=request.stream,
             attempts=self.attempts,
             tried=self.tried,
+            cache_saved=0 if self.cache_report is None else self.cache_report.saved,
             first_byte_ms=int(first_s * 1000) if first_byte_s else None,
             duration_ms=int(duration_s * 1000),
             client=call.facts.client,

@@ -11,7 +11,7 @@ from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import Bill
 from hypereal.gateway.call import Call
 from hypereal.gateway.facts import Action
-from hypereal.gateway.requests import permit, read_request
+from hypereal.gateway.requests import find_offer, read_request
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import NotFound, Overloaded, UpstreamFailed, UpstreamTimeout
 from hypereal.wire import (
@@ -44,15 +44,14 @@ async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
 
 
 async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, bytes]:
-    """The upstream's count, else our own estimate where the model's targets speak another dialect or cannot count."""
+    """The upstream's count, else our own estimate where no target of the model can count in the caller's dialect."""
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)
-    offer = plane.offers.of(request.model, request.dialect)
+    offer = find_offer(request, bill.payer, plane.offers)
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
-    permit(bill.payer, offer.model)
-    ways = tuple(way for way in offer.ways if way.bridge is None)
+    ways = tuple(way for way in offer.ways if way.counts_tokens)
     if ways:
         try:
             way = await open_answer(call, bill, ways, counts_tokens=True)

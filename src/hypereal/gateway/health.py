@@ -42,6 +42,11 @@ class Breaker:
         """Whether a call may go there: it is closed, or it is time for a probe."""
         return not self._open_until_s or self._open_until_s <= coarse.monotonic_s
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last call did."""
+        return self._failures > 0
+
     def begin(self) -> None:
         """A call goes there. While the breaker is open it is the probe: others keep away until it has ended."""
         if self._open_until_s:

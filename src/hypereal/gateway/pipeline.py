@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
+from hypereal.gateway.caching import mark_prefixes
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
 from hypereal.gateway.replies import heartbeats, is_whole, relay, reply
-from hypereal.gateway.requests import permit, read_request
+from hypereal.gateway.requests import find_offer, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
 from hypereal.net import Malformed, UpstreamLost
@@ -49,18 +50,23 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)  # 400, 413
-    offer = plane.offers.of(request.model, request.dialect)  # 400 that names the available models, or the endpoint
+    offer = find_offer(request, bill.payer, plane.offers)  # 400 that names the available models or the endpoint, 403
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
-    permit(bill.payer, offer.model)  # 403
     ways = offer.ways
     if CONTINUES in request.fields:
         ways = await call.aside(plane.continuations.ways(bill.payer.owner_id, request, ways))  # 400
+    if offer.has_choice:
+        ways = plane.stickiness.keep_together(call, bill, ways)
     if not bill.hold(request, offer):
         await bill.wait_for_hold(offer)  # 402
+    if offer.cache_tokens_min is not None and request.own.caches:
+        mark_prefixes(bill, plane, offer, request)
     if request.stream:
         call.on_silence = heartbeats(call, bill)
     way = await open_answer(call, bill, ways)  # 502, each target in turn
+    if bill.conversation is not None:
+        plane.stickiness.stay(bill, way)
     if is_whole(call):
         reply(call, bill, way)
     else:

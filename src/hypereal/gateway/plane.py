@@ -7,6 +7,7 @@ from typing import cast
 from hypereal.accounts import KeyCache
 from hypereal.catalog import Catalog
 from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
+from hypereal.gateway.cache_economy import CacheEconomy
 from hypereal.gateway.call import Call
 from hypereal.gateway.cold import relay_cold
 from hypereal.gateway.continuations import Continuations
@@ -17,6 +18,7 @@ from hypereal.gateway.offers import Offers
 from hypereal.gateway.pipeline import conduct, generate
 from hypereal.gateway.refusals import as_error
 from hypereal.gateway.routing import Pools, Routing
+from hypereal.gateway.stickiness import Stickiness
 from hypereal.kit import clock
 from hypereal.kit.db import Database
 from hypereal.kit.dialects import Dialect
@@ -42,6 +44,8 @@ class Plane:
         self, database: Database, keys: KeyCache, ledger: Ledger, *, limiter: RateLimiter, control: Pool
     ) -> None:
         self.continuations = Continuations(database)
+        self.economy = CacheEconomy()
+        self.stickiness = Stickiness()
         self.keys = keys
         self.limiter = limiter
         self.ledger = ledger

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hypereal.gateway import answers
+from hypereal.gateway.cache_economy import report_lines
 from hypereal.gateway.call import Call, ClientGone
-from hypereal.gateway.rewriters import rewriter_for
+from hypereal.gateway.rewriters import rewriter_for, tells_cache
 from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
 from hypereal.net import LAST_CHUNK, Upstream, chunk
-from hypereal.wire import DIALECTS, Request
+from hypereal.wire import DIALECTS, Request, report_in_answer
 
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
@@ -37,7 +38,7 @@ def reply(call: Call, bill: "Bill", way: Way) -> None:
     if bill.usage is None:
         _require_object(body)
     if way.bridge is not None:
-        body = way.bridge.answer(body, way.profile)
+        body = way.bridge.answer(body, request, way.profile)
     content_type = answers.JSON
     if request.stream:
         body, content_type = _as_stream(call, request, body)
@@ -46,9 +47,13 @@ def reply(call: Call, bill: "Bill", way: Way) -> None:
         transport.write(chunk(body) + LAST_CHUNK)
         return
     call.is_started = True
-    target = way.target
+    target, cached = way.target, bill.cache_report
     labels = target.labels if not target.is_local else target.labels + _local_line(upstream)
     extra = labels + answers.cost_line(settlement.charged)
+    if cached is not None and tells_cache(request, way):
+        extra += report_lines(cached)
+        if content_type == answers.JSON:
+            body = report_in_answer(body, cached)
     transport.write(answers.head(call, 200, content_type, len(body), bill.quota, extra) + body)
 
 
@@ -74,7 +79,7 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     call.is_started = True
     call.deadline_s = math.inf
     call.on_sweep = bill.grow_with_stream
-    upstream.relay(connection.transport, head, rewriter_for(request, way))
+    upstream.relay(connection.transport, head, rewriter_for(request, way, bill, upstream))
     if connection.is_out_paused:
         upstream.pause()
     if not upstream.is_done:

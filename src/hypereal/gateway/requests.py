@@ -3,6 +3,8 @@
 from hypereal.accounts import Principal
 from hypereal.catalog import Model
 from hypereal.gateway.call import Call
+from hypereal.gateway.intents import choose
+from hypereal.gateway.offers import Offer, Offers
 from hypereal.kit.errors import PermissionDenied
 from hypereal.wire import DIALECTS, Request, read_by_shape
 
@@ -16,6 +18,16 @@ def read_request(call: Call) -> Request:
     if route.is_by_shape:
         return read_by_shape(body, stream=True if b"alt=sse" in call.head.query else None)
     return DIALECTS[route.dialect].read(body, model=route.model, stream=route.stream)
+
+
+def find_offer(request: Request, principal: Principal, offers: Offers) -> Offer:
+    """What the caller asked for: the model that it named, else the cheapest one that fits its intent.
+
+    Raises UnknownModel with the available ones, InvalidRequest that names the right endpoint, PermissionDenied.
+    """
+    offer = offers.of(request.model, request.dialect) if request.model else choose(offers, request, principal.models)
+    permit(principal, offer.model)
+    return offer
 
 
 def permit(principal: Principal, model: Model) -> None:

@@ -1,19 +1,29 @@
 """What changes a stream on its way through, where anything does: a bridge, or the end of a chat stream."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from hypereal.gateway.caching import ReportRewriter
 from hypereal.gateway.routing import Way
-from hypereal.net import Rewriter
+from hypereal.net import Rewriter, Upstream
 from hypereal.wire import BridgedStream, FinishMerger, Request, finish_at, has_finish
 
+if TYPE_CHECKING:
+    from hypereal.gateway.bill import Bill
 
-def rewriter_for(request: Request, way: Way) -> Rewriter | None:
+
+def rewriter_for(request: Request, way: Way, bill: "Bill", upstream: Upstream) -> Rewriter | None:
     """None where the caller gets the upstream's bytes as they come."""
     if way.bridge is not None:
-        return _BridgeRewriter(way.bridge.stream(way.profile))
+        return _BridgeRewriter(way.bridge.stream(request, way.profile))
     if not request.wants_usage:
         return _FinishRewriter()
-    return None
+    return ReportRewriter(bill, way, upstream) if tells_cache(request, way) else None
+
+
+def tells_cache(request: Request, way: Way) -> bool:
+    """Whether the caller is told what the vendor's cache did: in the Messages format, unless it wants none of it."""
+    return way.is_messages and way.bridge is None and request.own.caches
 
 
 class _BridgeRewriter:

@@ -7,12 +7,14 @@ import ssl
 from collections.abc import Mapping
 
 from hypereal.catalog import ROUTES, Model, TargetSpec
+from hypereal.gateway.access_tokens import AccessToken
 from hypereal.gateway.health import Breaker, KeyRing
 from hypereal.gateway.metrics import Meter
+from hypereal.gateway.seals import Seal
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
 from hypereal.net import Address, Pool
-from hypereal.providers import LOCAL, Provider, UpstreamRequest, request_for
+from hypereal.providers import LOCAL, Provider, ServiceAccount, UpstreamRequest, request_for
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge
 
 
@@ -47,7 +49,7 @@ class Target:
 class Way:
     """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
 
-    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "keys", "pools", "profile", "target", "wire")
+    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "keys", "pools", "profile", "seal", "target", "wire")
 
     def __init__(
         self, target: Target, dialect: Dialect, bridge: Bridge | None, *, pools: "Pools", keys: KeyRing
@@ -61,7 +63,14 @@ class Way:
         self.bridge = bridge
         self.profile = PROFILES[target.provider.usage]
         self.pools = pools
+        self.seal: Seal | None = None
+        """Where the provider takes requests only in a way of its own."""
         self._lines: dict[tuple[bool, bool, int], tuple[Pool, bytes]] = {}
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether tokens can be counted along it."""
+        return self.bridge is None and (self.seal is None or self.seal.can_count)
 
     def line(self, stream: bool, counts_tokens: bool, key_number: int) -> tuple[Pool, bytes]:
         """The pool, and the request's head, signed with that key, up to the digits of its content-length."""
@@ -118,6 +127,7 @@ class Routing:
         self._pools = pools
         self._targets: dict[str, tuple[Target, ...]] = {}
         self._keys: dict[str, KeyRing] = {}
+        self._tokens: dict[str, AccessToken] = {}
         self._ways: dict[tuple[str, Dialect], tuple[Way, ...]] = {}
 
     def ways(self, model: Model, dialect: Dialect) -> tuple[Way, ...]:
@@ -159,7 +169,20 @@ class Routing:
         keys = self._keys.get(provider.name)
         if keys is None:
             keys = self._keys[provider.name] = KeyRing(max(1, len(provider.api_keys)))
-        return Way(target, dialect, bridge, pools=self._pools, keys=keys)
+        way = Way(target, dialect, bridge, pools=self._pools, keys=keys)
+        if provider.envelope is not None or provider.credentials is not None:
+            way.seal = Seal(way, self._token_of(provider))
+        return way
+
+    def _token_of(self, provider: Provider) -> AccessToken | None:
+        """The one that all ways of PROVIDER share; None where it wants none."""
+        account = provider.credentials
+        if not isinstance(account, ServiceAccount):
+            return None
+        token = self._tokens.get(provider.name)
+        if token is None:
+            token = self._tokens[provider.name] = AccessToken(account, self._pools)
+        return token
 
     def _targets_of(self, model: Model) -> tuple[Target, ...]:
         """The targets with a credential; where there is none at all, the local model stands in for every model."""

@@ -6,17 +6,25 @@ Where nothing is remembered, rendezvous hashing decides, so that all processes a
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from hypereal.gateway.call import Call
 from hypereal.gateway.routing import Way
+from hypereal.kit.clock import coarse
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.ids import KeyId
 from hypereal.wire import Request
 
+if TYPE_CHECKING:
+    from hypereal.gateway.bill import Bill
+
 KEPT_MAX = 65_536
 IDLE_S = 3_600.0
 """A conversation that was silent for so long has no cache anywhere."""
+AWAY_S_MAX = 900.0
+"""So long at most it stays with a target that it came to only because a better one had failed."""
 START_BYTES_MAX = 4_096
 """Of the first message of the user."""
 FRAME_BYTES_MAX = 512
@@ -59,6 +67,7 @@ class _Entry(msgspec.Struct, gc=False):
 class _Kept(msgspec.Struct, gc=False):
     target: str
     key: int
+    since_s: float
     at_s: float
 
 
@@ -86,6 +95,20 @@ class Stickiness:
     def __init__(self) -> None:
         self._kept: dict[Fingerprint, _Kept] = {}
 
+    def keep_together(self, call: Call, bill: "Bill", ways: tuple[Way, ...]) -> tuple[Way, ...]:
+        """WAYS in the order that the call's conversation is to try them; the bill knows which key of the first."""
+        assert bill.request is not None and bill.model is not None
+        now_s = coarse.monotonic_s
+        bill.conversation = fingerprint(bill.request, (bill.payer.key_id, bill.model.id), call.head.get)
+        ways = self.order(ways, bill.conversation, now_s)
+        bill.key_number = self.key(bill.conversation, ways[0].target.name, ways[0].keys.size, now_s)
+        return ways
+
+    def stay(self, bill: "Bill", way: Way) -> None:
+        """WAY answered the call's conversation, with the bill's key."""
+        assert bill.conversation is not None
+        self.remember(bill.conversation, way.target.name, coarse.monotonic_s, key=bill.key_number)
+
     def order(self, ways: tuple[Way, ...], conversation: Fingerprint, now_s: float) -> tuple[Way, ...]:
         """WAYS, in the order in which CONVERSATION is to try them: first where it was, while that is healthy.
 
@@ -96,17 +119,18 @@ class Stickiness:
         if any(way.target.weight is not None for way in ways):
             ways = _shared(ways, conversation)
         kept = self._known(conversation, now_s)
-        if kept is None or ways[0].target.name == kept.target:
+        if kept is None or ways[0].target.name == kept.target or now_s - kept.since_s > AWAY_S_MAX:
             return ways
         first = [way for way in ways if way.target.name == kept.target and way.target.breaker.lets_through]
         return (*first, *(way for way in ways if way not in first)) if first else ways
 
     def remember(self, conversation: Fingerprint, target: str, now_s: float, *, key: int = 0) -> None:
         """TARGET ('provider:model') answered CONVERSATION, with the KEY of this number."""
-        self._kept.pop(conversation, None)
+        before = self._kept.pop(conversation, None)
+        since_s = before.since_s if before is not None and before.target == target else now_s
         if len(self._kept) >= KEPT_MAX:
             del self._kept[next(iter(self._kept))]
-        self._kept[conversation] = _Kept(target, key, now_s)
+        self._kept[conversation] = _Kept(target, key, since_s, now_s)
 
     def key(self, conversation: Fingerprint, target: str, keys: int, now_s: float) -> int:
         """The number of the key, of so many KEYS at TARGET's provider, that CONVERSATION is to use."""

@@ -5,6 +5,7 @@ Knows no dialect and no price.
 
 from hypereal.net import sse
 from hypereal.net.bodies import budget
+from hypereal.net.exchange import exchange
 from hypereal.net.http1 import LAST_CHUNK, REASONS, AnswerHead, Malformed, RequestHead, chunk, dechunk, query_values
 from hypereal.net.pool import Address, Pool
 from hypereal.net.roles import Rewriter, UpstreamLost
@@ -29,6 +30,7 @@ __all__ = [
     "chunk",
     "client_context",
     "dechunk",
+    "exchange",
     "query_values",
     "sse",
 ]

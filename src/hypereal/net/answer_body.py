@@ -2,6 +2,7 @@
 
 import zlib
 
+from hypereal.net.eventstream import EventStreamDecoder
 from hypereal.net.http1 import BETWEEN, LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, size_line_value
 
 DECODED_BYTES_MAX = 64 * 1024 * 1024
@@ -17,7 +18,7 @@ NO_CHUNKS = ChunkWalker()
 class AnswerBody:
     """Follows one body read by read. Bytes after its end spoil the connection: `head.keep_alive` is then False."""
 
-    __slots__ = ("_decoder", "_head", "_is_plain_chunks", "_left", "_walker")
+    __slots__ = ("_decoder", "_head", "_is_plain_chunks", "_left", "_messages", "_walker")
 
     def __init__(self, head: AnswerHead) -> None:
         self._head = head
@@ -26,7 +27,8 @@ class AnswerBody:
         self._decoder: zlib._Decompress | None = None
         if head.content_encoding in _GZIP:
             self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        self._is_plain_chunks = head.is_chunked and head.content_encoding in _PLAIN
+        self._messages = EventStreamDecoder() if head.is_framed else None
+        self._is_plain_chunks = head.is_chunked and head.content_encoding in _PLAIN and not head.is_framed
 
     @property
     def ends_at_close(self) -> bool:
@@ -86,6 +88,8 @@ class AnswerBody:
                 raise Malformed(502, "the answer is too large")
         elif self._head.content_encoding not in _PLAIN:
             raise Malformed(502, "the answer has a content-encoding that was not asked for")
+        if self._messages is not None:
+            data = self._messages.feed(data)
         return data, is_over
 
     def _count(self, data: bytes) -> tuple[bytes, bool]:

@@ -16,6 +16,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 BETWEEN = b"\r\n"
 """The part of a joint that comes before a size line."""
+STEP_LIKELY = 6
+"""The length of a joint before a chunk of 16 to 255 bytes, as most events of streams are."""
 _BODILESS = (b"204", b"304")
 
 REASONS = {
@@ -206,7 +208,7 @@ def _coding_field(request: RequestHead, name: bytes, value: bytes) -> None:
 class AnswerHead:
     """One parsed answer head of an upstream. `length` is -1 where the head does not say."""
 
-    __slots__ = ("_head", "content_encoding", "is_chunked", "is_sse", "keep_alive", "length", "status")
+    __slots__ = ("_head", "content_encoding", "is_chunked", "is_framed", "is_sse", "keep_alive", "length", "status")
 
     def __init__(self, status: int, head: bytes, keep_alive: bool) -> None:
         self.status = status
@@ -215,7 +217,9 @@ class AnswerHead:
         self.length = -1
         self.is_chunked = False
         self.is_sse = False
-        """Whether the body says that it is a stream of server-sent events."""
+        """Whether the body says that it is a stream of server-sent events, or of events that are told as such."""
+        self.is_framed = False
+        """Whether those are in the messages of Amazon's event stream (`eventstream`)."""
         self.content_encoding = b""
 
     @property
@@ -259,6 +263,8 @@ def _take_length(answer: AnswerHead, raw: bytes) -> None:
 
 def _take_type(answer: AnswerHead, raw: bytes) -> None:
     answer.is_sse = raw[:17].lower() == b"text/event-stream"
+    if not answer.is_sse and raw[:34].lower() == b"application/vnd.amazon.eventstream":
+        answer.is_sse = answer.is_framed = True
 
 
 def _take_transfer_encoding(answer: AnswerHead, raw: bytes) -> None:
@@ -303,12 +309,12 @@ class ChunkWalker:
 
         BETWEEN where the next byte begins a chunk.
         """
-        self._step = 6
+        self._step = STEP_LIKELY
         """How long a joint is thought to be: as long as the last."""
 
     def restart(self) -> None:
         """Forget what was walked: the next byte begins a chunk."""
-        self._left, self.joint = 0, BETWEEN
+        self._left, self.joint, self._step = 0, BETWEEN, STEP_LIKELY
 
     def walk(self, data: bytes, payload: list[bytes] | None = None) -> int:
         """Take one read; append its payload to PAYLOAD where given.
@@ -405,10 +411,15 @@ def may_begin_chunk(data: bytes, at: int) -> bool:
     return _size_line(data, at) is not None
 
 
+_walker = ChunkWalker()
+"""Of `dechunk`, which never waits: one is enough."""
+
+
 def dechunk(data: bytes) -> bytes:
     """The payload of whole chunks; the last one may be missing. Raises Malformed."""
     payload: list[bytes] = []
-    ChunkWalker().walk(data, payload)
+    _walker.restart()
+    _walker.walk(data, payload)
     return payload[0] if len(payload) == 1 else b"".join(payload)
 
 

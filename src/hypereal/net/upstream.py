@@ -395,13 +395,14 @@ class Upstream(asyncio.Protocol):
         self.resume()
         held = b"".join(self.tail)
         at = -1 if rewriter is None else rewriter.starts_at(held)
-        if rewriter is not None and at >= 0:
-            start = sse.last_end(held, at)
-            events = rewriter.feed(dechunk(held[start:]))
-            if self.is_done:
-                events += rewriter.end()
-            held = held[:start] + (chunk(events) if events else b"")
-        out.write(head + held)
+        if rewriter is None or at < 0:
+            out.write(head + held)
+            return
+        start = sse.last_end(held, at)
+        events = rewriter.feed(dechunk(held[start:]))
+        if self.is_done:
+            events += rewriter.end()
+        out.write(b"".join((head, memoryview(held)[:start], chunk(events) if events else b"")))
 
     def relay_bytes(self, out: asyncio.Transport, head: bytes) -> None:
         """Write HEAD and the rest of the answer to OUT with its own framing; wakes the call at the end."""

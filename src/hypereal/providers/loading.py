@@ -3,7 +3,6 @@
 One file of `vendors/` is one provider, found by scanning, in the same form as a `[providers.x]` table.
 """
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -11,25 +10,27 @@ from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from hypereal.kit import log
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.settings import BadSettings, resolve_secret
-from hypereal.providers.provider import UNIX_SCHEME, Auth, Provider
+from hypereal.providers import clouds
+from hypereal.providers.addresses import UNIX_SCHEME, check_url, is_path
+from hypereal.providers.provider import Auth, Provider
+from hypereal.wire import ENVELOPES
 
 LOCAL = "local"
-TIMEOUT_S = 600
+TIMEOUT_S = 900
 TIMEOUT_S_MAX = 3600
 HEADERS_MAX = 32
 API_KEYS_MAX = 64
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
-_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,8192}", re.ASCII)
-_PATH = re.compile(r"(/[\w.~!$&'()*+,;=:@%-]+)*", re.ASCII)
 _HEADERS_OF_OURS = frozenset(
     {
         "host",
@@ -69,6 +70,23 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     headers: Annotated[dict[str, Any], msgspec.Meta(max_length=HEADERS_MAX)] = {}
     timeout_s: Decimal = Decimal(TIMEOUT_S)
     usage: str = "openai_compatible"
+    envelope: str | None = None
+    """The row of `wire.ENVELOPES` that its dialects are carried in."""
+    betas: dict[str, str] | None = None
+    """Of Anthropic's betas, those that it knows, and what it calls them. Absent: it is told all."""
+    region: Any = None
+    """This and what follows may be {env} or {file} too.
+
+    `base_url` and `paths` may name {region}, {project} and {location}, and {endpoint}, Google's host for the location.
+    """
+    access_key_id: Any = None
+    secret_access_key: Any = None
+    session_token: Any = None
+    credentials: Any = None
+    """Google's key file: its JSON, or the path to it."""
+    project: Any = None
+    """Absent: the one of the key file."""
+    location: Any = None
 
 
 def load(
@@ -110,13 +128,13 @@ def _provider(
     variables = name.upper().replace("-", "_")
     base_url = environ.get(f"{variables}_BASE_URL") if name != LOCAL else None
     from_environment = {"base_url": base_url} if base_url else {}
-    try:
-        table = msgspec.convert({**built_in, **from_environment, **(override or {})}, ProviderTable)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
-    if not table.timeout_s.is_finite() or not 0 < table.timeout_s <= TIMEOUT_S_MAX:
-        raise ValueError(f"timeout_s: more than 0, at most {TIMEOUT_S_MAX}")
-    _check_base_url(table.base_url)
+    table = _table({**built_in, **from_environment, **(override or {})})
+    api_keys = _api_keys(name, table, environ)
+    credentials, places = _cloud(name, table, environ, is_configured=override is not None)
+    table = _placed(table, places)
+    is_placed = all(map(clouds.is_filled, (table.base_url, *table.paths.values())))
+    if is_placed:
+        _check_addresses(table)
     auth = {
         dialect: _AUTH_OF_DIALECT[dialect] if table.auth in (None, Auth.NONE) else table.auth
         for dialect in table.dialects
@@ -125,12 +143,15 @@ def _provider(
         name=name,
         base_urls={dialect: _base_url(table, dialect) for dialect in table.dialects},
         auth=auth,
-        api_keys=_api_keys(name, table, environ),
+        api_keys=api_keys if is_placed else (),
         needs_key=table.auth is not Auth.NONE,
-        is_configured=override is not None or bool(from_environment) or name == LOCAL,
+        is_configured=is_placed and (override is not None or bool(from_environment) or name == LOCAL),
         headers=_headers(name, table, environ),
         timeout_s=float(table.timeout_s),
         usage=table.usage,
+        credentials=credentials if is_placed and not api_keys else None,
+        envelope=None if table.envelope is None else ENVELOPES[table.envelope],
+        betas=table.betas,
     )
 
 
@@ -147,44 +168,60 @@ def _api_keys(name: str, table: ProviderTable, environ: Mapping[str, str]) -> tu
     return tuple(dict.fromkeys(key for key in keys if key))
 
 
-def _check_base_url(text: str) -> None:
-    if text.startswith(UNIX_SCHEME):
-        socket, bar, path = text.removeprefix(f"{UNIX_SCHEME}://").partition("|")
-        if not socket.startswith("/") or not bar or not _PATH.fullmatch(path.rstrip("/")):
-            raise ValueError(f"base_url: a unix socket is written {UNIX_SCHEME}:///path/of.sock|/v1")
-        return
+def _table(merged: Mapping[str, Any]) -> ProviderTable:
     try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError:
-        raise ValueError("base_url: not a URL") from None
-    if url.scheme not in ("http", "https") or port == 0 or not _HOST.fullmatch(url.hostname or ""):
-        raise ValueError("base_url: give https://host[:port][/path]")
-    if url.username is not None or url.password is not None:
-        raise ValueError("base_url: holds a credential; give it as api_key, which is never logged")
-    if url.query or url.fragment or not _PATH.fullmatch(url.path.rstrip("/")):
-        raise ValueError("base_url: a plain path only, without query or fragment")
-    if url.scheme == "http" and not _is_near(url):
-        raise ValueError("base_url: https only, since the key would travel readable; http for this machine or network")
+        table = msgspec.convert(merged, ProviderTable)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    if not table.timeout_s.is_finite() or not 0 < table.timeout_s <= TIMEOUT_S_MAX:
+        raise ValueError(f"timeout_s: more than 0, at most {TIMEOUT_S_MAX}")
+    if table.envelope is not None and table.envelope not in ENVELOPES:
+        raise ValueError(f"envelope: there is no {table.envelope!r}; there are {', '.join(sorted(ENVELOPES))}")
+    return table
 
 
-def _is_near(url: SplitResult) -> bool:
-    """Loopback, a private address, or a name without a dot, which only a local network resolves."""
-    host = url.hostname or ""
+def _cloud(
+    name: str, table: ProviderTable, environ: Mapping[str, str], *, is_configured: bool
+) -> tuple[clouds.Credentials | None, Mapping[str, str]]:
+    """Credentials that are no key, and places.
+
+    Where the operator IS_CONFIGURED nothing here, the variables of a cloud may be there for another program: what
+    cannot be used of them only makes the provider unusable.
+    """
+
+    def resolve(key: str) -> str | None:
+        return resolve_secret(getattr(table, key), name=f"providers.{name}.{key}", environ=environ)
+
     try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return ("." not in host and host[0].isalpha()) or host.endswith(".localhost")
-    return address.is_loopback or address.is_private
+        credentials = clouds.read_credentials(table.auth, resolve)
+        return credentials, clouds.read_places(credentials, resolve)
+    except ValueError as error:
+        if is_configured:
+            raise
+        log.get("providers").warning("not usable", provider=name, why=str(error))
+        return None, {}
+
+
+def _placed(table: ProviderTable, places: Mapping[str, str]) -> ProviderTable:
+    """TABLE with its places in its addresses."""
+    paths = {dialect: clouds.fill(path, places) for dialect, path in table.paths.items()}
+    return msgspec.structs.replace(table, base_url=clouds.fill(table.base_url, places), paths=paths)
+
+
+def _check_addresses(table: ProviderTable) -> None:
+    try:
+        check_url(table.base_url)
+    except ValueError as error:
+        raise ValueError(f"base_url: {error}") from None
+    for dialect, path in table.paths.items():
+        if not is_path(path.rstrip("/")):
+            raise ValueError(f"paths.{dialect}: not a path: {path!r}")
 
 
 def _base_url(table: ProviderTable, dialect: Dialect) -> str:
     base = table.base_url.rstrip("/")
     if dialect in table.paths:
-        path = table.paths[dialect].rstrip("/")
-        if not _PATH.fullmatch(path):
-            raise ValueError(f"paths.{dialect}: not a path: {path!r}")
-        return _origin(base) + path
+        return _origin(base) + table.paths[dialect].rstrip("/")
     if dialect in (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES):
         return base
     return base.removesuffix("/v1").removesuffix("/v1beta")

@@ -7,8 +7,11 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from hypereal.kit.dialects import Dialect
+from hypereal.providers.addresses import UNIX_SCHEME
+from hypereal.providers.service_account import ServiceAccount
+from hypereal.providers.sigv4 import AwsCredentials
+from hypereal.wire import Betas, Envelope
 
-UNIX_SCHEME = "http+unix"
 DEFAULT_PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 
 
@@ -18,6 +21,10 @@ class Auth(StrEnum):
     BEARER = "bearer"
     X_API_KEY = "x_api_key"
     X_GOOG_API_KEY = "x_goog_api_key"
+    AWS_SIGV4 = "aws_sigv4"
+    """Each request is signed."""
+    GOOGLE_SERVICE_ACCOUNT = "google_service_account"
+    """An access token, which is asked for and renewed."""
     NONE = "none"
 
 
@@ -41,11 +48,17 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     usage: str
     """The row of `wire.PROFILES` that reads its usage."""
+    credentials: AwsCredentials | ServiceAccount | None = None
+    """What signs or gets tokens, where that is asked for and `api_key` is not there instead."""
+    envelope: Envelope | None = None
+    """How it wants its dialects carried, where it has a way of its own."""
+    betas: Betas = None
 
     @property
     def is_usable(self) -> bool:
         """There is a credential, or none is needed and the operator says that something runs there."""
-        return bool(self.api_keys) or (self.is_configured and not self.needs_key)
+        has_credential = bool(self.api_keys) or self.credentials is not None
+        return has_credential or (self.is_configured and not self.needs_key)
 
     def __repr__(self) -> str:
         dialects = ", ".join(self.base_urls)
@@ -75,7 +88,10 @@ _AUTH_HEADERS: Mapping[Auth, tuple[bytes, bytes]] = {
     Auth.BEARER: (b"authorization", b"Bearer "),
     Auth.X_API_KEY: (b"x-api-key", b""),
     Auth.X_GOOG_API_KEY: (b"x-goog-api-key", b""),
+    Auth.AWS_SIGV4: (b"authorization", b"Bearer "),
+    Auth.GOOGLE_SERVICE_ACCOUNT: (b"authorization", b"Bearer "),
 }
+"""How an `api_key` travels. The last two clouds take one as well as what they want instead."""
 
 
 def request_for(
@@ -87,11 +103,22 @@ def request_for(
     count_tokens: bool = False,
     key_number: int = 0,
 ) -> UpstreamRequest:
-    """The request that reaches UPSTREAM_MODEL at PROVIDER in DIALECT. Only Gemini's path tells a stream.
+    """The request that reaches UPSTREAM_MODEL at PROVIDER in DIALECT. Messages tell a stream in the body only.
 
-    Raises KeyError where the provider does not speak DIALECT, ValueError where DIALECT cannot count tokens.
+    Raises KeyError where the provider does not speak DIALECT, ValueError where it cannot count tokens in DIALECT.
     """
-    base = provider.base_urls[dialect]
+    envelope = provider.envelope
+    if envelope is None:
+        route = _route(dialect, upstream_model, stream=stream, count_tokens=count_tokens)
+    elif count_tokens and not envelope.can_count(dialect):
+        raise ValueError(f"{provider.name} has no route that counts tokens")
+    else:
+        route = envelope.route(dialect, upstream_model, stream=stream, counts_tokens=count_tokens)
+    return request_to(provider.base_urls[dialect], route, _headers(provider, dialect, key_number))
+
+
+def request_to(base: str, route: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()) -> UpstreamRequest:
+    """The request that reaches ROUTE under BASE, a URL or a unix socket as `Provider.base_urls` has them."""
     unix_path = None
     if base.startswith(UNIX_SCHEME):
         unix_path, _, path = base.removeprefix(f"{UNIX_SCHEME}://").partition("|")
@@ -108,8 +135,8 @@ def request_for(
         is_tls=is_tls,
         unix_path=unix_path,
         authority=authority.encode("ascii"),
-        target=(path + _route(dialect, upstream_model, stream=stream, count_tokens=count_tokens)).encode("ascii"),
-        headers=_headers(provider, dialect, key_number),
+        target=(path + route).encode("ascii"),
+        headers=headers,
     )
 
 

@@ -1,6 +1,7 @@
-"""Dialects: pure functions from bytes to bytes, no I/O. One module a wire format; `bridges/` holds translations.
+"""Dialects: pure functions from bytes to bytes, no I/O. One module a wire format.
 
-Start at `dialect.py`, which says what each must be able to do.
+`bridges/` holds translations, `envelopes/` how clouds carry the formats of others. Start at `dialect.py`, which says
+what each must be able to do.
 """
 
 from collections.abc import Mapping
@@ -8,12 +9,14 @@ from collections.abc import Mapping
 from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
-from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream
-from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes, wants_cache
-from hypereal.wire.cache_report import CacheReport, delta_at, report_in_answer, report_in_stream
+from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream, continued
+from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes
+from hypereal.wire.cache_report import CacheReport, cache_delta_at, has_cache_delta, report_in_answer, report_in_stream
 from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
 from hypereal.wire.dialect import WireDialect
+from hypereal.wire.envelopes import ENVELOPES, Betas, Envelope
 from hypereal.wire.gemini import Gemini
+from hypereal.wire.members import Own
 from hypereal.wire.models_list import (
     ModelFacts,
     anthropic_list,
@@ -23,6 +26,7 @@ from hypereal.wire.models_list import (
     openai_list,
     openai_model,
 )
+from hypereal.wire.needs import needs_of
 from hypereal.wire.openai_chat import OpenAIChat
 from hypereal.wire.openai_responses import OpenAIResponses
 from hypereal.wire.request import Request
@@ -51,12 +55,16 @@ __all__ = [
     "BRIDGES",
     "BYTES_PER_TOKEN_MOST",
     "DIALECTS",
+    "ENVELOPES",
     "PROFILES",
+    "Betas",
     "Bridge",
     "BridgedStream",
     "CacheReport",
+    "Envelope",
     "FinishMerger",
     "ModelFacts",
+    "Own",
     "Place",
     "Prefix",
     "Prefixes",
@@ -66,17 +74,19 @@ __all__ = [
     "WireDialect",
     "anthropic_list",
     "anthropic_model",
-    "delta_at",
+    "cache_delta_at",
+    "continued",
     "find_prefixes",
     "finish_at",
     "gemini_list",
     "gemini_model",
+    "has_cache_delta",
     "has_finish",
+    "needs_of",
     "openai_list",
     "openai_model",
     "read_by_shape",
     "report_in_answer",
     "report_in_stream",
     "upstream_error",
-    "wants_cache",
 ]

@@ -49,8 +49,8 @@ class AnthropicMessages(Counting):
 
     def read(self, body: bytes | bytearray, *, model: str | None = None, stream: bool | None = None) -> Request:
         fields = members.parse(body)
-        members.take_own(fields)
-        named = members.text(fields, "model")
+        own = members.take_own(fields)
+        named = members.model(fields, own)
         members.require_list(fields, "messages")
         limit = members.whole(fields, "max_tokens", least=0)
         if limit is not None and "thinking" in fields:
@@ -61,6 +61,7 @@ class AnthropicMessages(Counting):
             stream=members.flag(fields, "stream"),
             fields=fields,
             size_bytes=len(body),
+            own=own,
             output_tokens_max=limit,
         )
 

@@ -13,8 +13,6 @@ from typing import Any
 
 import msgspec
 
-from hypereal.kit.errors import InvalidRequest
-from hypereal.wire import members
 from hypereal.wire.members import UNREADABLE, Fields
 
 BYTES_PER_TOKEN_MOST = 5
@@ -77,27 +75,9 @@ class _Block(msgspec.Struct, gc=False):
     text: str | None = None
 
 
-class _Cache(msgspec.Struct, gc=False):
-    cache: Any = None
-
-
 _tool = msgspec.json.Decoder(_Tool)
 _message = msgspec.json.Decoder(_Message)
 _block = msgspec.json.Decoder(_Block)
-_own = msgspec.json.Decoder(_Cache)
-
-
-def wants_cache(hypereal: msgspec.Raw | None) -> bool:
-    """What the caller's `hypereal` object says: `"cache": false` turns the marks off. Raises InvalidRequest."""
-    try:
-        wish = "auto" if hypereal is None or hypereal == members.NULL else _own.decode(hypereal).cache
-    except UNREADABLE:
-        wish = 0
-    if wish is False:
-        return False
-    if wish in (None, "auto") or wish is True:
-        return True
-    raise InvalidRequest("'hypereal.cache' must be \"auto\" or false.", param="hypereal.cache")
 
 
 class Prefixes:

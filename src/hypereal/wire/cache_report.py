@@ -1,5 +1,8 @@
 """What the vendor's cache did for a call, spliced into its answer as `hypereal.cache`. Every other byte stays."""
 
+import re
+from collections.abc import Callable
+
 import msgspec
 
 from hypereal.kit.money import Micro, credits
@@ -7,6 +10,8 @@ from hypereal.wire import events, members
 
 _DELTA = b'"message_delta"'
 """Inside a text its quotes would be escaped: what is found is the name of a type."""
+has_cache_delta: Callable[[bytes], object] = re.compile(_DELTA).search
+"""Whether `cache_delta_at` would find something, at less cost."""
 
 
 class CacheReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -42,7 +47,7 @@ def report_in_stream(stream: bytes, report: CacheReport) -> bytes:
     return stream
 
 
-def delta_at(read: bytes) -> int:
+def cache_delta_at(read: bytes) -> int:
     """Where in READ, whole events of a stream, the last `message_delta` may be; -1: nowhere."""
     return read.rfind(_DELTA)
 

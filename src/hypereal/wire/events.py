@@ -19,6 +19,8 @@ def payloads(events: bytes) -> Iterator[bytes]:
 
 def payload(event: bytes) -> bytes:
     """The data of one event; b'' where it has none."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2].strip()  # one line of data, as nearly all are
     return _payload(_unix_lines(event).strip(b"\n"))
 
 
@@ -38,7 +40,7 @@ def payloads_with(needle: bytes, events: bytes) -> Iterator[bytes]:
 
 def are_all(is_so: Callable[[bytes], bool], events: bytes) -> bool:
     """Whether the data of every event IS_SO; comments and events without data do not count."""
-    return all(is_so(payload) for payload in payloads(events))
+    return all(map(is_so, payloads(events)))
 
 
 def split(events: bytes) -> Iterator[bytes]:

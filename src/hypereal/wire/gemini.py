@@ -59,8 +59,8 @@ class Gemini(Counting):
         self, fields: Fields, size_bytes: int, *, model: str | None = None, stream: bool | None = None
     ) -> Request:
         """`read` of a body that was parsed already."""
-        members.take_own(fields)
-        named = members.text(fields, "model").removeprefix("models/") if model is None else model
+        own = members.take_own(fields)
+        named = members.model(fields, own).removeprefix("models/") if model is None else model
         streams = members.flag(fields, "stream") if stream is None else stream
         fields.pop("model", None)
         fields.pop("stream", None)
@@ -75,6 +75,7 @@ class Gemini(Counting):
             stream=streams,
             fields=fields,
             size_bytes=size_bytes,
+            own=own,
             output_tokens_max=config.max_output_tokens_snake if limit is None else limit,
             choices=(config.candidate_count_snake if choices is None else choices) or 1,
         )

@@ -42,16 +42,47 @@ def parse(body: bytes | bytearray) -> Fields:
         raise InvalidRequest("The body is nested too deeply.") from None
 
 
-def take_own(fields: Fields) -> None:
-    """Take the gateway's own members off, so that no upstream sees them. Raises InvalidRequest for a wrong type."""
-    if "hypereal" in fields:
-        own = fields.pop("hypereal")
-        if own != NULL and not starts_with(own, "{"):
-            raise InvalidRequest("'hypereal' must be an object.", param="hypereal")
-    if "intent" in fields:
-        own = fields.pop("intent")
-        if own != NULL and not starts_with(own, '"'):
-            raise InvalidRequest("'intent' must be a string.", param="intent")
+class Own(msgspec.Struct, frozen=True, gc=False):
+    """The gateway's own members of a request: they never reach an upstream."""
+
+    caches: bool = True
+    """`hypereal.cache`: whether prefixes may be marked for the vendor's cache."""
+    intent: str | None = None
+    """What the caller wants a model for, in place of naming one."""
+
+
+class _Hypereal(msgspec.Struct, gc=False):
+    cache: str | bool | None = None
+
+
+NO_OWN = Own()
+_hypereal = msgspec.json.Decoder(_Hypereal | None)
+_intent = msgspec.json.Decoder(str | None)
+
+
+def take_own(fields: Fields) -> Own:
+    """Take the gateway's own members off. Raises InvalidRequest where they are not of their shape."""
+    if "hypereal" not in fields and "intent" not in fields:
+        return NO_OWN
+    try:
+        hypereal = _hypereal.decode(fields.pop("hypereal", NULL)) or _Hypereal()
+    except UNREADABLE:
+        raise InvalidRequest("'hypereal' must be an object like {\"cache\": false}.", param="hypereal") from None
+    if hypereal.cache not in (None, "auto", True, False):
+        raise InvalidRequest("'hypereal.cache' must be \"auto\" or false.", param="hypereal.cache")
+    try:
+        intent = _intent.decode(fields.pop("intent", NULL))
+    except UNREADABLE:
+        raise InvalidRequest("'intent' must be a string.", param="intent") from None
+    return Own(caches=hypereal.cache is not False, intent=intent or None)
+
+
+def model(fields: Fields, own: Own) -> str:
+    """The model that is asked for; '' where an intent stands in its place. Raises InvalidRequest."""
+    if own.intent is not None and fields.get("model", NULL) == NULL:
+        fields.pop("model", None)
+        return ""
+    return text(fields, "model")
 
 
 def text(fields: Fields, name: str) -> str:

@@ -1,5 +1,6 @@
 """OpenAI Chat Completions, and the many vendors that speak it. Facts: the types of openai-python 3.54."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InvalidRequest
 from hypereal.kit.usage import Usage
 from hypereal.wire import errors, events, members
+from hypereal.wire.bridges.shapes import CHATS_TOOLS, as_chat_fields
 from hypereal.wire.counting import Counting
 from hypereal.wire.folding import openai_chat as folding
 from hypereal.wire.members import Fields
@@ -16,6 +18,7 @@ from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import ChatUsage, Profile, chat_usage
 
 LIST = ord("[")
+_TOOLS_BYTES = len(CHATS_TOOLS)
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -74,11 +77,16 @@ class OpenAIChat(Counting):
 
     def read_fields(self, fields: Fields, size_bytes: int, *, stream: bool | None = None) -> Request:
         """`read` of a body that was parsed already; STREAM, where the path says it, is written into the body too."""
-        members.take_own(fields)
-        model = members.text(fields, "model")
+        own = members.take_own(fields)
+        model = members.model(fields, own)
         messages = fields.get("messages")
-        if messages is None or "system" in fields:
-            _refuse_other_shapes(fields)
+        if (
+            messages is None
+            or "system" in fields
+            or ("tools" in fields and memoryview(fields["tools"])[:_TOOLS_BYTES] != CHATS_TOOLS)
+        ):  # most likely another dialect's shape
+            fields = as_chat_fields(fields)
+            messages = fields.get("messages")
         if messages is None or memoryview(messages)[0] != LIST:
             members.require_list(fields, "messages")
         if stream is not None:
@@ -92,6 +100,7 @@ class OpenAIChat(Counting):
             stream=streams,
             fields=fields,
             size_bytes=size_bytes,
+            own=own,
             output_tokens_max=older_limit if limit is None else limit,
             choices=members.whole(fields, "n") or 1 if "n" in fields else 1,
             wants_usage=not streams or _asks_usage(fields.get("stream_options")),
@@ -131,7 +140,7 @@ class OpenAIChat(Counting):
         return any(c and c.is_finish for c in chunks) and any(c and c.said_usage is not None for c in chunks)
 
     def says_nothing(self, stream: bytes) -> bool:
-        return events.are_all(_is_quiet, stream)
+        return not _has_words(stream) and events.are_all(_is_quiet, stream)
 
     def error_in(self, events_or_body: bytes) -> UpstreamError | None:
         return error_inside(events_or_body)
@@ -171,7 +180,10 @@ class _Deltas(msgspec.Struct, gc=False):
     usage: msgspec.Raw | None = None
 
 
+_has_words = re.compile(rb'"(?:content|reasoning_content|arguments)": ?"[^"]').search
+"""Finds what most streams begin with, cheaply. In a text the quotes would be escaped."""
 _deltas = msgspec.json.Decoder(_Deltas)
+_NO_DELTA: dict[str, Any] = {}
 
 
 def _is_quiet(payload: bytes) -> bool:
@@ -182,10 +194,13 @@ def _is_quiet(payload: bytes) -> bool:
         return False
     if chunk.usage is not None and chunk.usage != members.NULL:
         return False
-    return not any(
-        choice.finish_reason or any(value for name, value in (choice.delta or {}).items() if name != "role")
-        for choice in chunk.choices or ()
-    )
+    for choice in chunk.choices or ():
+        if choice.finish_reason:
+            return False
+        for name, value in (choice.delta or _NO_DELTA).items():
+            if value and name != "role":
+                return False
+    return True
 
 
 def _asks_usage(raw: msgspec.Raw | None) -> bool:
@@ -204,14 +219,3 @@ def _with_usage(raw: msgspec.Raw | None) -> msgspec.Raw:
     if raw is None or raw == members.NULL:
         return _ASK_USAGE
     return msgspec.Raw(members.encode({**members.parse(bytes(raw)), "include_usage": members.TRUE}))
-
-
-def _refuse_other_shapes(fields: Fields) -> None:
-    if "messages" not in fields and "input" in fields:
-        raise InvalidRequest("This is a Responses body ('input'): send it to /v1/responses.", param="input")
-    if "system" in fields:
-        raise InvalidRequest(
-            "This is an Anthropic Messages body (top-level 'system'): send it to /v1/messages, or put the system "
-            "prompt into 'messages'.",
-            param="system",
-        )

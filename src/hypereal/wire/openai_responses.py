@@ -60,8 +60,8 @@ class OpenAIResponses(Counting):
 
     def read(self, body: bytes | bytearray, *, model: str | None = None, stream: bool | None = None) -> Request:
         fields = members.parse(body)
-        members.take_own(fields)
-        named = members.text(fields, "model")
+        own = members.take_own(fields)
+        named = members.model(fields, own)
         if "messages" in fields and "input" not in fields:
             raise InvalidRequest("This is a chat body ('messages'): send it to /v1/chat/completions.", param="messages")
         conversation = fields.get("input")
@@ -73,6 +73,7 @@ class OpenAIResponses(Counting):
             stream=members.flag(fields, "stream"),
             fields=fields,
             size_bytes=len(body),
+            own=own,
             output_tokens_max=members.whole(fields, "max_output_tokens"),
         )
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from hypereal.kit.dialects import Dialect
-from hypereal.wire.members import Fields
+from hypereal.wire.members import NO_OWN, Fields, Own
 
 
 class Request(msgspec.Struct, kw_only=True, gc=False):
@@ -11,11 +11,12 @@ class Request(msgspec.Struct, kw_only=True, gc=False):
 
     dialect: Dialect
     model: str
-    """As the caller wrote it: an id or an alias."""
+    """As the caller wrote it: an id or an alias; '' where `own.intent` stands in its place."""
     stream: bool
     fields: Fields
     """What goes upstream, in the caller's order; the gateway's own members are taken off."""
     size_bytes: int
+    own: Own = NO_OWN
     output_tokens_max: int | None = None
     """The caller's own limit of output per choice, thinking included."""
     choices: int = 1

@@ -72,7 +72,7 @@ def upstream_error(status: int, body: bytes) -> UpstreamError:
 
 def error_inside(events_or_body: bytes) -> UpstreamError | None:
     """The error inside a 200: in the first events of a stream, or in a plain answer. None where all is well."""
-    if not any(sign in events_or_body for sign in _SIGNS):
+    if not any([sign in events_or_body for sign in _SIGNS]):
         return None
     if events_or_body.lstrip()[:1] in (b"{", b"["):
         found = [events_or_body]

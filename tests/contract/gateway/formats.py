@@ -1,5 +1,6 @@
 """The four formats as a test of faults needs them: where a call goes, what an answer looks like, what fails in-band."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,18 @@ class Format:
     def answer(self, mark: bytes, **made: Any) -> bytes:
         """The same answer in one piece."""
         return _marked(vendors.encode(self.whole(**made)), mark)
+
+    def said(self, body: bytes) -> Any:
+        """What an upstream said in BODY: all of it, but for what we tell of the vendor's cache in Messages."""
+        if self.name != "messages":
+            return body
+        if body.startswith(b"{"):
+            return _without_report(body)
+        return [_without_report(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
+
+
+def _without_report(payload: bytes) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(payload).items() if name != "hypereal"}
 
 
 def _marked(payload: bytes, mark: bytes) -> bytes:

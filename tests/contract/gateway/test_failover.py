@@ -3,6 +3,7 @@
 All scenarios begin at once, since most of them have to be waited for; each has models of its own.
 """
 
+import itertools
 import json
 import re
 import subprocess
@@ -16,12 +17,13 @@ from tests.contract.gateway.formats import CHAT, FORMATS, Format
 from tests.contract.gateway.test_streams import HEARTBEATS, assert_failed_in_band
 from tests.support import upstream as scripts
 from tests.support.raw import Answer, Raw
-from tests.support.server import Caller
+from tests.support.server import MARK, Caller
 from tests.support.upstream import Do, Recorded
 
 Scenario = Callable[[Bench], None]
 COMMAND_S_MAX = 60
 GOOD = scripts.plain(CHAT.answer(b"good"))
+NUMBERS = itertools.count()
 SCENARIOS: list[Scenario] = []
 
 
@@ -37,8 +39,14 @@ def started(bench: Bench) -> Iterator[dict[Scenario, Future[None]]]:
         yield {one: pool.submit(one, bench) for one in SCENARIOS}
 
 
-def ask(bench: Bench, model: str, payer: Caller) -> Answer:
+def chat_of(model: str) -> tuple[str, dict]:
+    """A call that begins a conversation: a later call of the same one would stay where the first was answered."""
     path, body = CHAT.call(model, is_stream=False)
+    return path, {**body, "messages": [{"role": "user", "content": f"{MARK} {next(NUMBERS)}"}]}
+
+
+def ask(bench: Bench, model: str, payer: Caller) -> Answer:
+    path, body = chat_of(model)
     return bench.server.call(path, body, payer.secret)
 
 
@@ -139,7 +147,7 @@ def a_target_that_keeps_failing_is_left_alone_then_probed_by_one_call(bench: Ben
     probe_may_end = bench.upstream.gate()
     bench.upstream.answer("up-breaking", [probe_may_end, *GOOD], GOOD)
     with Raw(bench.server.url) as probe:
-        path, body = CHAT.call("breaking", is_stream=False)
+        path, body = chat_of("breaking")
         probe.post(path, body, payer.secret)
         bench.server.wait_for(lambda: len(requests_of(bench, "up-breaking")) == 6, "the probe")
         assert ask(bench, "breaking", payer).get("x-hypereal-provider") == "second"  # others keep away
@@ -247,7 +255,8 @@ def after_the_head(format: Format) -> Scenario:
             refused = pool.submit(heartbeat_of, bench, format, f"blamed-{format.name}", payer, refusal)
             lost = heartbeat_of(bench, format, f"lost-{format.name}", payer, [Do.CUT])
         answer = late.result()
-        assert answer.body.endswith(b"".join(format.events()))
+        good, got = format.said(b"".join(format.events())), format.said(answer.body)
+        assert got[-len(good) :] == good
         assert not any(event.get("error") for event in answer.events)
         row = bench.server.usage(answer.request_id)
         assert (row["status"], row["provider"], row["attempts"], row["charged"]) == (200, "second", 3, format.cost)

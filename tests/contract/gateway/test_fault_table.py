@@ -105,7 +105,8 @@ def tried(row: asyncpg.Record) -> list[tuple[str, int]]:
 def assert_second_answered(case: Case, answer: Answer, row: asyncpg.Record) -> None:
     assert (answer.status, answer.get("x-hypereal-provider")) == (200, "second")
     good = b"".join(case.format.stream(SECOND)) if case.is_stream else case.format.answer(SECOND)
-    assert answer.body == good  # not a byte of the first target, and no ids mixed
+    assert case.format.said(answer.body) == case.format.said(good)
+    assert FIRST not in answer.body  # not a byte of the first target, and no ids mixed
     assert tried(row) == [(case.targets[0], status) for status in case.fault.tried]
     assert row["attempts"] == len(case.fault.tried) + 1
     assert (row["status"], row["provider"], row["target"]) == (200, "second", f"{case.model}-2")

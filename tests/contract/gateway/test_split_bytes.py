@@ -76,7 +76,7 @@ def ask(format: Format, reads: tuple[bytes, ...], *, asks_usage: bool = True) ->
         except UpstreamFailed as refusal:
             got.refusal = refusal
             return
-        upstream.relay(out, OUT_HEAD, rewriter_for(request, way))
+        upstream.relay(out, OUT_HEAD, rewriter_for(request, way, bill, upstream))
         if not upstream.is_done:
             await call.wait()
         tail = upstream.last_events()
@@ -95,7 +95,7 @@ def _body(format: Format, asks_usage: bool) -> bytes:
     _, body = format.call("m", is_stream=True)
     if not asks_usage:
         del body["stream_options"]
-    return json.dumps({"model": "m", **body}).encode()
+    return json.dumps({"model": "m", "hypereal": {"cache": False}, **body}).encode()
 
 
 def wires(events: list[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -12,11 +12,15 @@ VENDORS = sorted(ROWS.keys() - {LOCAL})
 NAMED = frozenset(
     {"openai", "anthropic", "google", "deepseek", "dashscope", "zai", "moonshot", "minimax", "xai", "openrouter"}
     | {"toapis", "groq", "mistral", "together", "fireworks", "ollama", "vllm", "lmstudio", "local"}
+    | {"bedrock", "vertex"}
 )
+
+PLACES = {"bedrock": {"region": "eu-west-1"}, "vertex": {"project": "p-1"}}
+"""What two vendors need besides a key to have an address."""
 
 
 def keyed(name: str) -> Provider:
-    return load({name: {"api_key": SECRET}}, {}, Path("/run/local.sock"))[name]
+    return load({name: {"api_key": SECRET, **PLACES.get(name, {})}}, {}, Path("/run/local.sock"))[name]
 
 
 def test_the_named_vendors_are_there() -> None:

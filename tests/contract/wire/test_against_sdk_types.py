@@ -1,6 +1,6 @@
 """What we make ourselves must be read by the vendors' own types."""
 
-import json
+from pathlib import Path
 
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
@@ -12,7 +12,7 @@ from tests.contract.wire.test_dialects import ANSWERS, GOLDEN, WHOLE_STREAMS
 
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import Overloaded
-from hypereal.wire import BRIDGES, DIALECTS, PROFILES, WireDialect
+from hypereal.wire import DIALECTS, WireDialect
 
 ANSWER_TYPES = {
     Dialect.OPENAI_CHAT: TypeAdapter(ChatCompletion),
@@ -52,11 +52,21 @@ def test_a_failed_response_is_whole() -> None:
     check_stream(DIALECTS[Dialect.OPENAI_RESPONSES], event)
 
 
-def test_a_bridged_stream_is_geminis() -> None:
-    through = BRIDGES[Dialect.GEMINI, Dialect.OPENAI_CHAT].stream(PROFILES["local"])
-    stream = through.feed((GOLDEN / "gemini" / "bridge_stream" / "upstream.sse").read_bytes()) + through.end()
-    chunks = [json.loads(line[6:]) for line in stream.split(b"\n") if line.startswith(b"data: ")]
-    read = [GenerateContentResponse.model_validate(chunk) for chunk in chunks]
-    assert "".join(chunk.text or "" for chunk in read).startswith("Hello there")
-    assert read[-1].usage_metadata is not None
-    assert read[-1].usage_metadata.total_token_count == 27
+def bridged(name: str) -> list[object]:
+    """The files NAME of the golden cases with a bridge, with their dialects."""
+    paths = sorted(GOLDEN.glob(f"*/bridge_*/{name}"))
+    return [pytest.param(DIALECTS[Dialect(path.parts[-3])], path, id="-".join(path.parts[-3:-1])) for path in paths]
+
+
+@pytest.mark.parametrize(("dialect", "path"), bridged("reply.sse"))
+def test_a_bridged_stream_is_of_the_callers_dialect(dialect: WireDialect, path: Path) -> None:
+    stream = path.read_bytes()
+    if dialect.name is Dialect.OPENAI_RESPONSES or dialect.error_in(stream) is None:
+        check_stream(dialect, stream)
+    if dialect.error_in(stream) is None:
+        ANSWER_TYPES[dialect.name].validate_json(dialect.fold(stream))
+
+
+@pytest.mark.parametrize(("dialect", "path"), bridged("reply.json"))
+def test_a_bridged_answer_is_of_the_callers_dialect(dialect: WireDialect, path: Path) -> None:
+    ANSWER_TYPES[dialect.name].validate_json(path.read_bytes())

@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from tests.support.clouds import Google
 
 from hypereal import catalog, providers
 from hypereal.gateway.routing import Pools, Routing
@@ -44,17 +45,18 @@ def test_local_is_never_beside_a_real_target():
     assert names(models, routes, "claude-opus-4-6", Dialect.ANTHROPIC_MESSAGES) == ["anthropic"]
 
 
-def test_a_bridge_stands_where_no_native_target_is():
+@pytest.mark.parametrize("dialect", [Dialect.GEMINI, Dialect.OPENAI_RESPONSES])
+def test_a_bridge_stands_where_no_native_target_is(dialect):
     models, routes = routing(DEEPSEEK_API_KEY="k")
-    (way,) = routes.ways(models.models["deepseek-v3.2"], Dialect.GEMINI)
+    (way,) = routes.ways(models.models["deepseek-v3.2"], dialect)
     assert way.bridge is not None
     assert way.dialect is Dialect.OPENAI_CHAT
 
 
 def test_a_model_out_of_reach_names_an_endpoint_within():
-    models, routes = routing(DEEPSEEK_API_KEY="k")
-    with pytest.raises(InvalidRequest, match="/v1/chat/completions"):
-        routes.ways(models.models["deepseek-v3.2"], Dialect.OPENAI_RESPONSES)
+    models, routes = routing(OPENAI_API_KEY="k")  # which serves this one in Responses only
+    with pytest.raises(InvalidRequest, match="/v1/responses"):
+        routes.ways(models.models["gpt-5-codex"], Dialect.ANTHROPIC_MESSAGES)
 
 
 def test_the_head_of_a_request_is_made_once_and_holds_the_key():
@@ -78,3 +80,38 @@ def test_each_key_of_a_provider_signs_its_own_head():
     heads = [way.line(stream=False, counts_tokens=False, key_number=number)[1] for number in range(way.keys.size)]
     assert [head.count(b"Bearer secret-%d\r\n" % (n + 1)) for n, head in enumerate(heads)] == [1, 1]
     assert other.keys is way.keys
+
+
+AWS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1"}
+
+
+def test_the_clouds_stand_behind_the_vendor():
+    models, routes = routing(ANTHROPIC_API_KEY="k", TOAPIS_API_KEY="k", **AWS)
+    assert names(models, routes, "claude-opus-4-6", Dialect.ANTHROPIC_MESSAGES) == ["anthropic", "bedrock", "toapis"]
+
+
+def test_only_what_a_cloud_wants_otherwise_is_sealed():
+    models, routes = routing(ANTHROPIC_API_KEY="k", **AWS)
+    vendor, cloud = routes.ways(models.models["claude-opus-4-6"], Dialect.ANTHROPIC_MESSAGES)
+    assert vendor.seal is None
+    assert vendor.counts_tokens
+    assert cloud.seal is not None
+    assert cloud.seal.is_ready
+    assert not cloud.counts_tokens
+    _, head = cloud.line(stream=True, counts_tokens=False, key_number=0)
+    assert head.startswith(b"POST /model/global.anthropic.claude-opus-4-6-v1/invoke-with-response-stream HTTP/1.1\r\n")
+    assert b"s3cret" not in head
+
+
+def test_a_providers_ways_share_one_access_token(tmp_path: Path):
+    key_file = tmp_path / "key.json"
+    key_file.write_text(Google("https://oauth2.googleapis.com/token").key_file())
+    models, routes = routing(GOOGLE_APPLICATION_CREDENTIALS=str(key_file))
+    (claude,) = routes.ways(models.models["claude-opus-4-6"], Dialect.ANTHROPIC_MESSAGES)
+    (gemini,) = routes.ways(models.models["gemini-2.5-pro-official"], Dialect.GEMINI)
+    assert claude.seal is not None
+    assert gemini.seal is not None
+    assert claude.seal.token is gemini.seal.token is not None
+    assert not claude.seal.is_ready
+    assert claude.counts_tokens
+    assert gemini.counts_tokens

@@ -13,7 +13,7 @@ from hypereal.gateway import stickiness
 from hypereal.gateway.faults import BROKEN
 from hypereal.gateway.health import FAILURES_MAX
 from hypereal.gateway.routing import Pools, Routing, Way
-from hypereal.gateway.stickiness import IDLE_S, Stickiness, fingerprint, fingerprint_of_answer
+from hypereal.gateway.stickiness import AWAY_S_MAX, IDLE_S, Stickiness, fingerprint, fingerprint_of_answer
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.ids import KeyId
 from hypereal.wire import DIALECTS
@@ -205,12 +205,19 @@ def test_a_target_that_is_gone_is_forgotten_about() -> None:
 
 
 def test_a_conversation_that_was_silent_for_an_hour_starts_anew() -> None:
+    kept, mark = Stickiness(), many(1)[0]
+    usual = kept.key(mark, "openai:m", 8, 0)
+    kept.remember(mark, "openai:m", 0, key=(usual + 1) % 8)
+    assert kept.key(mark, "openai:m", 8, IDLE_S) == (usual + 1) % 8
+    assert kept.key(mark, "openai:m", 8, IDLE_S + 1) == usual
+
+
+def test_a_conversation_that_a_failure_drove_away_comes_back_after_a_while() -> None:
     chain, kept, mark = ways("openai:m", "toapis:m"), Stickiness(), many(1)[0]
-    kept.remember(mark, "toapis:m", 0)
-    assert names(kept.order(chain, mark, IDLE_S))[0] == "toapis"
-    kept.remember(mark, "toapis:m", IDLE_S)
-    assert names(kept.order(chain, mark, IDLE_S * 2))[0] == "toapis"
-    assert names(kept.order(chain, mark, IDLE_S * 2 + 1))[0] == "openai"
+    for now_s in (0, AWAY_S_MAX / 2, AWAY_S_MAX):
+        kept.remember(mark, "toapis:m", now_s)
+        assert names(kept.order(chain, mark, now_s))[0] == "toapis"
+    assert names(kept.order(chain, mark, AWAY_S_MAX + 1))[0] == "openai"
 
 
 def test_memory_is_bounded_and_the_latest_stay(monkeypatch: pytest.MonkeyPatch) -> None:

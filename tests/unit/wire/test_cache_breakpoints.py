@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypereal.kit.errors import InvalidRequest
-from hypereal.wire import Place, find_prefixes, members, wants_cache
+from hypereal.wire import Place, find_prefixes, members
 from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST
 
 MARK = {"type": "ephemeral"}
@@ -210,22 +209,6 @@ def test_below_the_least_length_nothing_is_marked() -> None:
     body = {"messages": [{"role": "user", "content": "a" * 500}]}
     assert places(body, 500 // BYTES_PER_TOKEN_MOST) == [Place.END]
     assert places(body, 1 + len(json.dumps(body["messages"])) // BYTES_PER_TOKEN_MOST) == []
-
-
-@pytest.mark.parametrize("wish", ["{}", '{"cache":"auto"}', '{"cache":null}', '{"cache":true}', "null", None])
-def test_the_cache_is_on_unless_it_is_turned_off(wish: str | None) -> None:
-    assert wants_cache(None if wish is None else msgspec.Raw(wish.encode()))
-
-
-def test_the_cache_can_be_turned_off() -> None:
-    assert not wants_cache(msgspec.Raw(b'{"cache":false}'))
-
-
-@pytest.mark.parametrize("wish", ['{"cache":"on"}', '{"cache":0}', '{"cache":1}', '{"cache":[]}', '{"cache":1e400}'])
-def test_another_wish_is_refused_by_name(wish: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        wants_cache(msgspec.Raw(wish.encode()))
-    assert refused.value.param == "hypereal.cache"
 
 
 # -- properties --------------------------------------------------------------------------------------------------------

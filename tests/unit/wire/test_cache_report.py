@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypereal.kit.money import Micro
-from hypereal.wire import CacheReport, delta_at, report_in_answer, report_in_stream
+from hypereal.wire import CacheReport, cache_delta_at, report_in_answer, report_in_stream
 
 REPORT = CacheReport(read_tokens=7, written_tokens=3, saved=Micro(1_250_000))
 SAID = b'"hypereal":{"cache":{"read_tokens":7,"written_tokens":3,"saved_credits":1.25}}'
@@ -83,6 +83,6 @@ def test_what_is_no_message_delta_stays(stream: bytes) -> None:
 
 
 def test_a_delta_is_found_by_its_type() -> None:
-    assert delta_at(STOP) == -1
-    assert delta_at(DELTA + DELTA + STOP) > len(DELTA)
-    assert delta_at(b'data: {"text":"\\"message_delta\\""}\n\n') == -1
+    assert cache_delta_at(STOP) == -1
+    assert cache_delta_at(DELTA + DELTA + STOP) > len(DELTA)
+    assert cache_delta_at(b'data: {"text":"\\"message_delta\\""}\n\n') == -1

@@ -66,6 +66,31 @@ def test_own_members_of_a_wrong_type_are_refused(body: bytes) -> None:
         members.take_own(members.parse(body))
 
 
+@pytest.mark.parametrize("wish", ["{}", '{"cache":"auto"}', '{"cache":null}', '{"cache":true}', "null"])
+def test_the_cache_is_on_unless_it_is_turned_off(wish: str) -> None:
+    assert members.take_own({"hypereal": msgspec.Raw(wish.encode())}).caches
+    assert members.take_own({}).caches
+    assert not members.take_own({"hypereal": msgspec.Raw(b'{"cache":false}')}).caches
+
+
+@pytest.mark.parametrize("wish", ['{"cache":"on"}', '{"cache":0}', '{"cache":1}', '{"cache":[]}', '{"cache":1e400}'])
+def test_another_wish_is_refused_by_name(wish: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        members.take_own({"hypereal": msgspec.Raw(wish.encode())})
+    assert str(refused.value.param).startswith("hypereal")
+
+
+def test_an_intent_stands_in_for_a_model_and_a_model_wins_over_it() -> None:
+    both = b'{"model":"m","intent":"code"}'
+    for body, model in ((b'{"intent":"code"}', ""), (b'{"intent":"code","model":null}', ""), (both, "m")):
+        fields = members.parse(body)
+        own = members.take_own(fields)
+        assert own.intent == "code"
+        assert members.model(fields, own) == model
+    with pytest.raises(InvalidRequest):
+        members.model({}, members.take_own({"intent": msgspec.Raw(b'""')}))
+
+
 def test_own_members_never_stay() -> None:
     fields = members.parse(b'{"a":1,"hypereal":{"cache":"auto"},"intent":null}')
     members.take_own(fields)

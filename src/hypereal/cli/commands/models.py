@@ -138,6 +138,7 @@ def _shown(model: catalog.Model, offered: offer.Offer) -> dict[str, object]:
         ],
         "local": bool(model.endpoints) and not usable,
         "intents": model.intents,
+        "lacks": sorted(model.lacks),
         "aliases": model.aliases,
         "assumed": sorted(model.assumed),
         "sources": model.sources,

@@ -1,36 +1,107 @@
-"""What a translation between two dialects must be able to do. One module a pair implements it."""
+"""A translation from a caller's dialect to chat, which nearly every upstream speaks, and of the answers back.
 
+One path for both kinds of answers: a plain one is the stream that it stands for, written and folded. So they cannot
+say different things.
+"""
+
+from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from hypereal.kit.dialects import Dialect
+from hypereal.kit.errors import HyperealError
+from hypereal.wire import members
+from hypereal.wire.bridges.chat_answers import ChatReader, Failed, Grown, Kind, Piece
+from hypereal.wire.bridges.chat_requests import AsChat, translated
+from hypereal.wire.folding import openai_chat
+from hypereal.wire.folding.decoding import unusable
+from hypereal.wire.members import encode
 from hypereal.wire.request import Request
 from hypereal.wire.usage import Profile
 
 
-class BridgedStream(Protocol):
+class Writer(Protocol):
+    """The caller's half of one answer: the pieces of it in the order in which they come."""
+
+    def write(self, piece: Piece) -> bytes:
+        """The events that PIECE is in the caller's dialect; none where it says nothing there."""
+
+
+class BridgedStream:
     """One stream on its way through; keeps what it must remember between events."""
 
+    def __init__(self, reader: ChatReader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+
     def feed(self, stream: bytes) -> bytes:
-        """Take the upstream's next whole events; returns the caller's."""
+        """Take the upstream's next whole events, however they are grouped; returns the caller's."""
+        return b"".join([self._writer.write(piece) for piece in self._reader.feed(stream)])
 
     def end(self) -> bytes:
-        """The upstream's stream is over: the caller's last events."""
+        """The upstream's stream is over: the caller's last events; nothing where it was cut."""
+        return b"".join([self._writer.write(piece) for piece in self._reader.end()])
 
 
-class Bridge(Protocol):
-    """Callers speak `caller`, the upstream speaks `upstream`, as its PROFILE has it.
+class Bridge:
+    """Callers speak `caller`, the upstream speaks chat as its PROFILE has it.
 
     For the bill, usage and errors are read from the upstream's own bytes in its own dialect.
     """
 
-    caller: Dialect
-    upstream: Dialect
+    upstream = Dialect.OPENAI_CHAT
+
+    def __init__(
+        self,
+        caller: Dialect,
+        as_chat: AsChat,
+        writer: Callable[[Request], Writer],
+        fold: Callable[[bytes], bytes],
+    ) -> None:
+        """FOLD gives a stream of the caller's dialect as one answer."""
+        self.caller = caller
+        self._as_chat = as_chat
+        self._writer = writer
+        self._fold = fold
 
     def request(self, request: Request, profile: Profile) -> Request:
-        """The call in the upstream's dialect, ready for its `write`. Raises InvalidRequest for what it cannot carry."""
+        """The call in chat, ready for its `write`. Raises InvalidRequest for what it cannot carry."""
+        fields = {"model": msgspec.Raw(encode(request.model))} | translated(request.fields, self._as_chat, profile)
+        if request.stream:
+            fields["stream"] = members.TRUE
+        return Request(
+            dialect=self.upstream,
+            model=request.model,
+            stream=request.stream,
+            fields=fields,
+            size_bytes=request.size_bytes,
+            output_tokens_max=request.output_tokens_max,
+            choices=request.choices,
+            wants_usage=False,
+        )
 
-    def answer(self, body: bytes, profile: Profile) -> bytes:
-        """A plain answer in the caller's dialect. Raises UpstreamFailed where BODY is none."""
+    def answer(self, body: bytes, request: Request, profile: Profile) -> bytes:
+        """The plain answer BODY to REQUEST, the caller's own. Raises UpstreamFailed where BODY is none."""
+        try:
+            reader, writer = ChatReader(profile), self._writer(request)
+            pieces = [*reader.feed(openai_chat.unfold(body)), *reader.end()]
+            _raise_failed(pieces)
+            return self._fold(b"".join([writer.write(piece) for piece in pieces if not _is_of_broken_call(piece)]))
+        except RecursionError:
+            raise unusable() from None
 
-    def stream(self, profile: Profile) -> BridgedStream:
-        """The translation of one stream."""
+    def stream(self, request: Request, profile: Profile) -> BridgedStream:
+        """The translation of one stream that answers REQUEST, the caller's own."""
+        return BridgedStream(ChatReader(profile), self._writer(request))
+
+
+def _raise_failed(pieces: list[Piece]) -> None:
+    error: HyperealError | None = next((piece.error for piece in pieces if isinstance(piece, Failed)), None)
+    if error is not None:
+        raise error
+
+
+def _is_of_broken_call(piece: Piece) -> bool:
+    """Arguments that were cut by the limit of output, say, would spoil the whole answer."""
+    return isinstance(piece, Grown) and piece.block.kind is Kind.CALL and piece.block.arguments is None
