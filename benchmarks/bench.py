@@ -79,7 +79,8 @@ class DelayGate:
     gateways: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"p{self.percentile} {self.most_us / 1000:g} ms, {' and '.join(self.gateways)}"
+        where = " without money" if self.gateways == ("without money",) else ""
+        return f"p{self.percentile}{where}: {self.most_us / 1000:g} ms"
 
 
 FIRST_BYTE = DelayGate(50, 150, ("without money",))
