@@ -37,7 +37,7 @@ _STATUSES = {
     "request_too_large": 413,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
-    "insufficient_quota": 429,
+    "insufficient_quota": 402,  # the account is empty, which no waiting mends
     "api_error": 500,
     "server_error": 500,
     "timeout_error": 504,
