@@ -69,7 +69,9 @@ class Supervised:
 
     def __init__(self, data_dir: Path, *, port: int = 0, workers: int = 1, url: str | None = None) -> None:
         self.data_dir = data_dir
-        server = {"data_dir": str(data_dir), "port": port, "workers": workers, "drain_s": 10}
+        server: dict[str, Any] = {"data_dir": str(data_dir), "port": port, "workers": workers, "drain_s": 10}
+        if url:
+            server["secret"] = "0" * 32
         overrides = {"server": server, "database": {"url": url} if url else {}}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISOR, json.dumps(overrides), CHILD],

@@ -135,10 +135,11 @@ class Supervisor:
         return lock
 
     async def _start(self) -> None:
+        secret = self._secret()
         await self._start_database()
         instance = folders.instance_id(self._data_dir)
         await self._wiring.close_dead(self._url, instance, frozenset())
-        await self._bind(instance)
+        await self._bind(instance, secret)
         control, local = self._others
         await asyncio.gather(*(child.start() for child in (*self._data, control)))
         for child in (*self._data, control):
@@ -146,6 +147,16 @@ class Supervisor:
         self._in_background(OnDemand(local).run())
         self._write_status()
         self._wiring.on_ready(listen.url_of(self._settings.server.host, self._port))
+
+    def _secret(self) -> str:
+        """The operator's; else this folder's own, which would not do for a database that others may serve too."""
+        given = self._settings.server.secret
+        if given is None and self._url:
+            raise CannotServe(
+                "With a database of your own, set [server] secret or HYPEREAL_SERVER__SECRET to at least 32 random "
+                "characters, the same on every host (`openssl rand -hex 32` prints some)."
+            )
+        return given or folders.secret(self._data_dir)
 
     async def _start_database(self) -> None:
         if self._url:
@@ -156,7 +167,7 @@ class Supervisor:
             self._postgres_tasks = {asyncio.create_task(self._postgres.keep_running())}
         await self._wiring.migrate(self._url)
 
-    async def _bind(self, instance: str) -> None:
+    async def _bind(self, instance: str, secret: str) -> None:
         server, commands = self._settings.server, self._wiring.commands
         self._listeners = await asyncio.to_thread(listen.bind, server.host, server.port, server.workers)
         self._port = int(self._listeners[0].getsockname()[1])
@@ -178,7 +189,9 @@ class Supervisor:
         )
         self._data = [
             ChildProcess(
-                msgspec.structs.replace(spec, name=f"data-{slot}", slot=slot, listen_fd=listener.fileno()),
+                msgspec.structs.replace(
+                    spec, name=f"data-{slot}", slot=slot, listen_fd=listener.fileno(), secret=secret
+                ),
                 commands.data,
                 listener,
                 MALLOC,
