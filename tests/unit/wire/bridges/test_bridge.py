@@ -128,7 +128,7 @@ def test_a_cut_stream_does_not_look_whole(
 def test_what_is_no_completion_is_the_upstreams_failure(dialect: Dialect, body: bytes) -> None:
     request = bridging.read(dialect, BODIES[dialect])
     with pytest.raises(UpstreamFailed):
-        BRIDGES[dialect, Dialect.OPENAI_CHAT].answer(body, request, TAKES_ALL)
+        BRIDGES[dialect, Dialect.OPENAI_CHAT].answer(body, request, TAKES_ALL, bridging.ANSWER_ID)
 
 
 @every_bridge
@@ -217,7 +217,7 @@ def test_requests_of_wrong_shapes_are_carried_or_refused(dialect: Dialect, data:
         return
     message = {"content": "a", "tool_calls": [bridging.call("c", "ls", "{}")]}
     try:
-        bridge.answer(json.dumps(bridging.answer(message)).encode(), request, TAKES_ALL)
+        bridge.answer(json.dumps(bridging.answer(message)).encode(), request, TAKES_ALL, bridging.ANSWER_ID)
     except HyperealError as error:
         raise AssertionError("what was asked can be answered") from error
 
