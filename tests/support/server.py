@@ -60,6 +60,17 @@ timeout_s = 1
 dialects = ["openai_chat"]
 base_url = "http://127.0.0.1:9/v1"
 
+[providers.chat_only]
+dialects = ["openai_chat"]
+base_url = "{upstream}/chat-only/v1"
+usage = "xai"
+
+[models."chat-only"]
+targets = ["chat_only:up-chat-only"]
+endpoints = ["openai_chat", "openai_responses", "anthropic_messages", "gemini"]
+price = {{ input = 1.0, output = 10.0 }}
+output_tokens_max = 65536
+
 [models."two-targets"]
 targets = ["first:up-first", "second:up-second"]
 price = {{ input = {price}, output = 10.0 }}
@@ -243,7 +254,7 @@ def upstream_environ(upstream: Upstream) -> dict[str, str]:
     """Every vendor's key and address."""
     addresses = {"OPENAI": "/v1", "ANTHROPIC": "", "GOOGLE": ""} | {name.upper(): f"/{name}/v1" for name in VENDORS}
     environ = {f"{name}_BASE_URL": upstream.url + path for name, path in addresses.items()}
-    keyed = [*addresses, "GEMINI", "FIRST", "SECOND", "SILENT", "CLOSED"]
+    keyed = [*addresses, "GEMINI", "FIRST", "SECOND", "SILENT", "CLOSED", "CHAT_ONLY"]
     return environ | {f"{name}_API_KEY": UPSTREAM_KEY for name in keyed}
 
 

@@ -256,6 +256,30 @@ def test_a_stream_in_the_smallest_pieces_is_the_same(path, body, server: Server,
     assert others == [one] * 3
 
 
+LIMITS = [
+    pytest.param("/v1/messages", {"max_tokens": 128_000, "messages": [{"role": "user", "content": "hi"}]}),
+    pytest.param("/v1/responses", {"max_output_tokens": 128_000, "input": "hi"}),
+    pytest.param(
+        "/v1/gemini", {"generationConfig": {"maxOutputTokens": 128_000}, "contents": [{"parts": [{"text": "hi"}]}]}
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), LIMITS)
+@pytest.mark.parametrize(("model", "limit"), [("chat-only", 65_536), (MODEL, 128_000)], ids=["known", "unknown"])
+def test_a_limit_of_output_is_no_more_than_the_model_gives(
+    model, limit, path, body, server: Server, upstream: Upstream, caller: Caller
+):
+    assert server.call(path, {"model": model, **body}, caller.secret).status == 200
+    assert upstream.request().json["max_tokens"] == limit
+
+
+def test_a_native_limit_of_output_stays_as_it_is(server: Server, upstream: Upstream, caller: Caller):
+    body = {"model": "claude-haiku-4-5", "max_tokens": 128_000, "messages": [{"role": "user", "content": "hi"}]}
+    assert server.call("/v1/messages", body, caller.secret).status == 200
+    assert upstream.request().json["max_tokens"] == 128_000
+
+
 def test_what_a_bridge_cannot_carry_is_refused_and_costs_nothing(server: Server, upstream: Upstream):
     payer = server.caller(1000)
     body = {"model": MODEL, "input": [{"type": "item_reference", "id": "msg_1"}]}

@@ -147,6 +147,32 @@ def test_a_stream_that_fails_ends_with_one_error(dialect: Dialect, reads: list[b
     assert b"[DONE]" not in stream
 
 
+LIMITS = {
+    Dialect.GEMINI: lambda limit: {"generationConfig": {"maxOutputTokens": limit}},
+    Dialect.ANTHROPIC_MESSAGES: lambda limit: {"max_tokens": limit},
+    Dialect.OPENAI_RESPONSES: lambda limit: {"max_output_tokens": limit},
+}
+
+
+@every_bridge
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize(("asked", "sent"), [(999, 999), (1000, 1000), (1001, 1000), (128_000, 1000)])
+def test_a_limit_over_what_the_model_gives_is_lowered(dialect: Dialect, name: str, asked: int, sent: int) -> None:
+    bridge, profile = BRIDGES[dialect, Dialect.OPENAI_CHAT], Profile(output_limit=name)
+    request = bridging.read(dialect, BODIES[dialect] | LIMITS[dialect](asked))
+    lowered = bridge.within(1000).request(request, profile)
+    assert (bytes(lowered.fields[name]), lowered.output_tokens_max) == (str(sent).encode(), sent)
+    assert bytes(bridge.request(request, profile).fields[name]) == str(asked).encode()
+
+
+@every_bridge
+def test_who_names_no_limit_gets_none(dialect: Dialect) -> None:
+    if dialect is not Dialect.ANTHROPIC_MESSAGES:  # whose callers must name one
+        request = bridging.read(dialect, BODIES[dialect])
+        sent = BRIDGES[dialect, Dialect.OPENAI_CHAT].within(1000).request(request, TAKES_ALL)
+        assert TAKES_ALL.output_limit not in sent.fields
+
+
 @every_bridge
 def test_a_call_that_was_cut_spoils_no_plain_answer(dialect: Dialect) -> None:
     cut = bridging.call("call_0", "ls", '{"a": "b')
