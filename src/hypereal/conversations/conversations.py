@@ -66,8 +66,7 @@ class Conversations:
             self._forget(next(iter(self._waiting)))
             self.dropped += 1
         if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write())
-            self._writer.add_done_callback(self._written)
+            self._begin()
 
     async def find(self, owner_id: AccountId, response_id: str) -> Conversation | None:
         """What the owner's answer RESPONSE_ID ended; None where there is none, or it is older than a day.
@@ -96,6 +95,10 @@ class Conversations:
             self._writer.cancel()
             log.get("conversations").error("conversations are lost", count=len(self._waiting))
 
+    def _begin(self) -> None:
+        self._writer = asyncio.get_running_loop().create_task(self._write())
+        self._writer.add_done_callback(self._written)
+
     async def _write(self) -> None:
         while self._waiting:
             batch = self._batch()
@@ -114,9 +117,13 @@ class Conversations:
                 self._forget((each.owner_id, each.response_id))
 
     def _written(self, writer: asyncio.Task[None]) -> None:
-        self._writer = None  # the next `keep` starts another, also where this one failed
-        if not writer.cancelled() and (failure := writer.exception()) is not None:
+        self._writer = None
+        if writer.cancelled():
+            return
+        if (failure := writer.exception()) is not None:  # the next `keep` starts another
             log.get("conversations").error("the writer failed", exc_info=failure)
+        elif self._waiting:  # kept between its last look and now
+            self._begin()
 
     def _batch(self) -> list[Conversation]:
         batch: list[Conversation] = []

@@ -18,12 +18,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def keep(connection: Connection, rows: Sequence[Row], kept_for_s: float) -> None:
-    """Insert ROWS; those that are there stay as they are, so that a batch whose answer was lost may be sent again."""
+    """Insert ROWS; those that are there stay as they are, so that a batch whose answer was lost may be sent again.
+
+    They are seen by all at once, and on disk a moment later (`synchronous_commit`).
+    """
     await connection.execute(
         """
+        WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))
         INSERT INTO conversations (owner_id, response_id, model, sealed, expires_at)
         SELECT owner_id, response_id, model, sealed, clock_timestamp() + make_interval(secs => $5)
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS kept (owner_id, response_id, model, sealed)
+        FROM soon,
+            unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS kept (owner_id, response_id, model, sealed)
         ON CONFLICT DO NOTHING
         """,
         [row.owner_id for row in rows],

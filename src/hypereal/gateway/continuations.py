@@ -63,12 +63,14 @@ class Continuations:
                 Conversation(owner_id=bill.payer.owner_id, response_id=answer_id, model=bill.model.id, items=items)
             )
 
-    async def resume(self, bill: "Bill", request: Request, ways: tuple[Way, ...]) -> tuple[Request, tuple[Way, ...]]:
-        """REQUEST, which the bill takes too, with all that it refers to; and those of WAYS that can continue it.
+    async def resume(self, call: Call, bill: "Bill", ways: tuple[Way, ...]) -> tuple[Request, tuple[Way, ...]]:
+        """The bill's request, which is then with all that it refers to; and those of WAYS that can continue it.
 
         Raises InvalidRequest where that is not the owner's, or nobody has it any more; Overloaded where only the
-        database knows and it is away.
+        database knows and it is away, or there is no room for the conversation.
         """
+        request = bill.request
+        assert request is not None
         answer_id = _previous(request)
         if answer_id is None:
             return request, ways
@@ -78,6 +80,8 @@ class Continuations:
                 raise _not_found(
                     answer_id, f" Its conversation is over {SIZE_BYTES_MAX // MEBIBYTE} MiB, and was not kept."
                 )
+            if not call.connection.hold_more(len(found.items)):
+                raise Overloaded("Too many long conversations at the moment. Please try again.")
             is_all_bridged = all(way.bridge is not None for way in ways)
             bill.request = continued(request, found.items if is_all_bridged else as_vendors(found.items))
             return bill.request, ways

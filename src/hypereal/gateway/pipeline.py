@@ -56,7 +56,7 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     permit(bill.payer, offer.model)  # 403
     ways = offer.ways
     if CONTINUES in request.fields:
-        request, ways = await call.aside(plane.continuations.resume(bill, request, ways))  # 400
+        request, ways = await call.aside(plane.continuations.resume(call, bill, ways))  # 400
     if offer.has_choice:
         ways = plane.stickiness.keep_together(call, bill, ways)
     if not bill.hold(request, offer):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from hypereal.kit.settings import Settings
 from hypereal.serve.faults import CannotServe
 
 SOCKET_PATH_BYTES_MAX = 107
@@ -118,8 +119,17 @@ def instance_id(data_dir: Path) -> str:
 
 
 def secret(data_dir: Path) -> str:
-    """What this installation encrypts with, made once. Call it under `serve.lock`."""
+    """What this installation encrypts with where the operator says nothing, made once. Call it under `serve.lock`."""
     return _made_once(data_dir / "secret", lambda: secrets.token_hex(SECRET_BYTES))
+
+
+def check_secret(settings: Settings) -> None:
+    """See that the secret is the operator's where the database is: other hosts may serve it too. Raises CannotServe."""
+    if settings.database.url and settings.server.secret is None:
+        raise CannotServe(
+            "With a database of your own, set [server] secret or HYPEREAL_SERVER__SECRET to at least 32 random "
+            "characters, the same on every host (`openssl rand -hex 32` prints some)."
+        )
 
 
 def _made_once(path: Path, make: Callable[[], str]) -> str:

@@ -135,7 +135,8 @@ class Supervisor:
         return lock
 
     async def _start(self) -> None:
-        secret = self._secret()
+        folders.check_secret(self._settings)
+        secret = self._settings.server.secret or folders.secret(self._data_dir)
         await self._start_database()
         instance = folders.instance_id(self._data_dir)
         await self._wiring.close_dead(self._url, instance, frozenset())
@@ -147,16 +148,6 @@ class Supervisor:
         self._in_background(OnDemand(local).run())
         self._write_status()
         self._wiring.on_ready(listen.url_of(self._settings.server.host, self._port))
-
-    def _secret(self) -> str:
-        """The operator's; else this folder's own, which would not do for a database that others may serve too."""
-        given = self._settings.server.secret
-        if given is None and self._url:
-            raise CannotServe(
-                "With a database of your own, set [server] secret or HYPEREAL_SERVER__SECRET to at least 32 random "
-                "characters, the same on every host (`openssl rand -hex 32` prints some)."
-            )
-        return given or folders.secret(self._data_dir)
 
     async def _start_database(self) -> None:
         if self._url:

@@ -154,6 +154,19 @@ async def test_a_writer_that_fails_is_followed_by_another(database: Database, mo
     assert await stored(database) == ["resp_1", "resp_2"]
 
 
+async def test_what_comes_as_the_writer_ends_is_written(database: Database) -> None:
+    kept = Conversations(database, SECRET)
+    kept.keep(conversation(1))
+    writer = kept._writer
+    assert writer is not None
+    writer.remove_done_callback(kept._written)
+    writer.add_done_callback(lambda _: kept.keep(conversation(2)))  # while it still seems to be running
+    writer.add_done_callback(kept._written)
+    async with asyncio.timeout(10):
+        while await stored(database) != ["resp_1", "resp_2"]:
+            await asyncio.sleep(0.01)
+
+
 async def test_closing_waits_no_longer_than_it_must(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversations, "CLOSE_S_MAX", 0.05)
     monkeypatch.setattr(store, "keep", Away(10**9, ConnectionRefusedError()))

@@ -11,7 +11,7 @@ from tests.support import server as servers
 from tests.support import upstream as scripts
 from tests.support import vendors
 from tests.support.background import Background
-from tests.support.raw import Answer
+from tests.support.raw import Answer, Raw
 from tests.support.server import MARK, Caller, Server
 from tests.support.upstream import Upstream
 
@@ -183,6 +183,25 @@ def test_a_conversation_that_is_too_large_is_not_kept_and_that_is_said(pair: Ser
     assert_unknown(refused)
     assert "over 4 MiB" in refused.error["message"]
     assert ask(pair, caller, "and?", first).status == 200
+
+
+def test_a_conversation_counts_as_a_body_while_its_call_goes_on(pair: Server, upstream: Upstream):
+    caller = pair.caller(1000)
+    first = answered(pair, caller, "word " * (MEBIBYTE // 5))
+    gate = upstream.gate()
+    upstream.answer(MODEL, [gate, *scripts.plain(vendors.chat_answer())])
+    with Raw(pair.url) as connection:
+        connection.post(PATH, {"model": MODEL, "input": "and?", "previous_response_id": first}, caller.secret)
+        pair.wait_for(lambda: body_bytes(pair) > MEBIBYTE, "the conversation is counted")
+        gate.open()
+        assert connection.answer().status == 200
+    pair.wait_for(lambda: body_bytes(pair) == 0, "nothing is held any more")
+
+
+def body_bytes(server: Server) -> float:
+    """Of all data processes, as they told last."""
+    metrics = server.call("/metrics", method="GET").body.decode()
+    return sum(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith("hypereal_body_bytes{"))
 
 
 def test_the_database_holds_no_plain_text(pair: Server):
