@@ -11,6 +11,7 @@ from hypereal.wire import DIALECTS
 
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
+    from hypereal.gateway.routing import Way
 
 
 def refuse(call: Call, bill: "Bill", cause: HyperealError | Malformed | UpstreamLost) -> None:
@@ -25,7 +26,7 @@ def refuse(call: Call, bill: "Bill", cause: HyperealError | Malformed | Upstream
         call.connection.transport.write(error_answer(call, error, dialect, bill.quota))
         return
     tail = call.upstream.last_events() if call.upstream is not None else b""
-    if _tells_failure(tail, bill, dialect):
+    if _tells_failure(tail, bill.way):
         call.connection.transport.write(LAST_CHUNK)
         return
     model = bill.model.id if bill.model else ""
@@ -33,13 +34,10 @@ def refuse(call: Call, bill: "Bill", cause: HyperealError | Malformed | Upstream
     call.connection.transport.write(chunk(event) + LAST_CHUNK)
 
 
-def _tells_failure(tail: bytes, bill: "Bill", dialect: Dialect) -> bool:
-    """Whether the upstream's own error was the last that went out, in the caller's dialect: one is enough."""
-    way = bill.way
-    if way is None or way.bridge is not None:
-        return False
+def _tells_failure(tail: bytes, way: "Way | None") -> bool:
+    """Whether the upstream's own error was the last that it said, and so that went out: one is enough."""
     last = tail.rstrip().rpartition(b"\n\n")[2]
-    return DIALECTS[dialect].error_in(last) is not None
+    return way is not None and way.wire.error_in(last) is not None
 
 
 def as_error(cause: HyperealError | Malformed | UpstreamLost) -> HyperealError:
