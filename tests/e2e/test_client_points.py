@@ -9,7 +9,7 @@
 | 14, 15 bodies | `contract/gateway/test_bytes_through` |
 | 16, 17 folding, usage | `contract/gateway/test_fault_table`, `test_bytes_through` |
 
-Not here, since they are about bridges (`contract/gateway/test_bridges`): 4.10, Cursor's other bodies, and 14's role:system
+About bridges, so not here (`contract/gateway/test_bridges`): 4.10, Cursor's other bodies, and role:system of 14
 for others than Anthropic. Not in the contract: the "consider" of 7, the "kinder" of 12, the embeddings of 3.
 """
 
