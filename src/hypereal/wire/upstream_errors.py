@@ -31,7 +31,7 @@ _STATUSES = {
     "authentication_error": 401,
     "invalid_api_key": 401,
     "billing_error": 402,
-    "insufficient_quota": 402,
+    "insufficient_quota": 402,  # the account is empty, which no waiting mends
     "permission_error": 403,
     "not_found_error": 404,
     "model_not_found": 404,
