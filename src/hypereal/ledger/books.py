@@ -206,8 +206,7 @@ class Books:
         for ask, standing in zip(batch.asks, standings, strict=True):
             ask.pool.granted(ask, standing, now_s)
         tickets = [ticket for ticket in batch.tickets if ticket.is_pending]
-        self._short = []
-        asked_again = []
+        asked_again: list[Ticket] = []
         for ticket in tickets:
             self._decide(ticket, now_s)
             if ticket.is_pending:
@@ -279,7 +278,11 @@ class Books:
     def refuse_waiting(self, since_s: float) -> list[Ticket]:
         """Give up on the tickets that wait since SINCE_S (monotonic) or longer. Returns them."""
         asked = self._in_flight.tickets if self._in_flight is not None else []
-        late = [ticket for ticket in (*asked, *self._short, *self._waiting) if ticket.is_pending and ticket.since_s <= since_s]
+        late = [
+            ticket
+            for ticket in (*asked, *self._short, *self._waiting)
+            if ticket.is_pending and ticket.since_s <= since_s
+        ]
         for ticket in late:
             self._unwait(ticket)
             _refused(ticket, _overloaded())

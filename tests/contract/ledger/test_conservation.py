@@ -150,14 +150,22 @@ class Wallets(RuleBasedStateMachine):
             self.send(*process.former)
 
     def send(self, process_id: ProcessId, batch: Batch) -> list[Standing] | None:
-        """None where the process is fenced."""
+        """None where the process is fenced. Whatever it asks for, it gets no more than is free."""
+        before = self.leased_of_pools()
         try:
             answers = self.do(self.connection.fetch(store.FLUSH, *arguments(process_id, batch)))
         except asyncpg.PostgresError as error:
             if error.sqlstate == store.FENCED:
                 return None
             raise
+        for pool_id, (leased, free) in self.leased_of_pools().items():
+            assert free >= 0 or leased <= before.get(pool_id, (0, 0))[0]  # a limit may be lowered below what is leased
         return [Standing(*row) for row in answers]
+
+    def leased_of_pools(self) -> dict[str, tuple[int, int]]:
+        """Pool -> what is leased of it, what is free."""
+        read = "SELECT id, leased, funded - used - leased - held FROM pools WHERE owner_id = $1"
+        return {row[0]: (row[1], row[2]) for row in self.do(self.connection.fetch(read, self.owner_id))}
 
     # -- what other processes and the clock do
 
