@@ -30,7 +30,7 @@ e2e: .venv/.test  ## real agents and SDKs through the gateway (E2E="-m bounded":
 golden: .venv/.test  ## write tests/golden anew from what the code answers; read the diff
 	@HYPEREAL_TEST_GOLDEN=rewrite $(PY) -m pytest tests/golden
 
-bench: .venv/.test  ## CPU per call beside nginx, in one run (needs gcc, nginx and wrk)
+bench: .venv/.test  ## CPU per call and delays beside nginx, in one run (needs gcc, nginx and wrk)
 	@exec $(PY) benchmarks/bench.py $(BENCH)
 
 docs: .venv/.run  ## write docs/reference anew from settings, commands, models and providers

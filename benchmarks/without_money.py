@@ -28,12 +28,12 @@ class FreeLedger(Ledger):
         """Nothing is logged."""
 
 
-def serve_with_free_data_processes() -> None:
-    """`hypereal`, whose data processes are this file."""
+def serve_with(data_process: str) -> None:
+    """`hypereal`, whose data processes are that file."""
     standard = supervisor.Wiring
 
     def wiring(**given: Any) -> supervisor.Wiring:
-        return standard(**given, commands=supervisor.Commands(data=(__file__,)))
+        return standard(**given, commands=supervisor.Commands(data=(data_process,)))
 
     supervisor.Wiring = wiring  # type: ignore[assignment, misc]
     main()
@@ -41,6 +41,6 @@ def serve_with_free_data_processes() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        serve_with_free_data_processes()
+        serve_with(__file__)
     else:
         data.main(FreeLedger)

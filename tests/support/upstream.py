@@ -38,9 +38,9 @@ class Do(Enum):
     """Close it, as an answer without a length ends."""
 
 
-Step = bytes | Gate | Do
+Step = bytes | Gate | Do | float
 Script = Iterable[Step]
-"""One answer: what goes on the wire, piece by piece, with gates where it waits for the test."""
+"""One answer: what goes on the wire, piece by piece, with gates where it waits for the test; a number: seconds."""
 
 
 @dataclass
@@ -188,6 +188,8 @@ class Upstream:
                     await asyncio.sleep(0)  # so that each piece is a packet of its own, as far as the kernel allows
                 case Gate():
                     await step.pass_through()
+                case float():
+                    await asyncio.sleep(step)
                 case Do.READ_BODY:
                     recorded.body = await _read_body(recorded, reader)
                 case Do.CUT:
@@ -252,9 +254,7 @@ def plain(body: object, status: int = 200, *fields: str, content_type: str = "ap
     return [head + payload]
 
 
-def stream(
-    events: Sequence[bytes | Gate | Do], *fields: str, content_type: str = "text/event-stream", ends: bool = True
-) -> Script:
+def stream(events: Sequence[Step], *fields: str, content_type: str = "text/event-stream", ends: bool = True) -> Script:
     """Server-sent events, a chunk each. ENDS False: without the last chunk."""
     steps: list[Step] = [_head(200, content_type, "transfer-encoding: chunked", *fields)]
     steps += [chunk(event) if isinstance(event, bytes) else event for event in events]

@@ -71,14 +71,19 @@ class Line:
 
     @property
     def relayed(self) -> bytes:
-        """The payload that reached the client; every write must be whole chunks of whole events."""
-        assert self.out.writes[0].startswith(OUT_HEAD)
-        payload = b""
-        for write in self.out.writes:
-            walker, pieces = ChunkWalker(), [b""]
-            assert walker.walk(write.removeprefix(OUT_HEAD), pieces) == -1
-            assert walker.joint == BETWEEN
-            piece = b"".join(pieces)
-            assert piece.endswith((b"\n\n", b"\r\n\r\n")) or not piece
-            payload += piece
-        return payload
+        """The payload that reached the client."""
+        return payload_of(self.out)
+
+
+def payload_of(out: RecordingTransport) -> bytes:
+    """What a client was sent after OUT_HEAD; every write must be whole chunks of whole events."""
+    assert out.writes[0].startswith(OUT_HEAD)
+    payload = b""
+    for write in out.writes:
+        walker, pieces = ChunkWalker(), [b""]
+        assert walker.walk(write.removeprefix(OUT_HEAD), pieces) == -1
+        assert walker.joint == BETWEEN
+        piece = b"".join(pieces)
+        assert piece.endswith((b"\n\n", b"\r\n\r\n")) or not piece
+        payload += piece
+    return payload

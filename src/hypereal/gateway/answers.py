@@ -16,8 +16,8 @@ FINAL_STATUSES = frozenset({400, 401, 402, 403})
 """Sending the request again cannot help: `x-should-retry: false` tells those clients that would."""
 CORS = (
     b"access-control-allow-origin: *\r\n"
-    b"access-control-expose-headers: x-request-id, request-id, retry-after, x-hypereal-request-id, x-hypereal-model, "
-    b"x-hypereal-provider, x-hypereal-cost-credits, x-hypereal-cache-read-tokens, "
+    b"access-control-expose-headers: x-request-id, request-id, retry-after, x-should-retry, x-hypereal-request-id, "
+    b"x-hypereal-model, x-hypereal-provider, x-hypereal-cost-credits, x-hypereal-cache-read-tokens, "
     b"x-hypereal-cache-written-tokens, x-hypereal-cache-saved-credits, "
     b"x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset\r\n"
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypereal.gateway.call import Call
 from hypereal.gateway.faults import CALLERS_FAULT, LOST, OVERLOAD, SILENT, Fault, fault_of, retry_after_s
+from hypereal.gateway.health import Breaker
 from hypereal.gateway.routing import Way
 from hypereal.kit import log
 from hypereal.kit.errors import (
@@ -62,7 +63,7 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
         ways = _in_order(ways)
     for way in ways:
         bill.way = way
-        last = await _try(call, bill, way, counts_tokens, PATIENCE_S_LAST if way is ways[-1] else PATIENCE_S) or last
+        last = await _try(call, bill, way, counts_tokens, way is ways[-1]) or last
         if call.upstream is not None:
             return way
         if monotonic() >= call.deadline_s or bill.attempts >= TRIES_MAX:
@@ -70,10 +71,11 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
     raise _final(last, len(ways))
 
 
-async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience_s: float) -> Failure | None:
+async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last: bool) -> Failure | None:
     """Ask along WAY, a second time where that may help. Returns the last failure, None where it answered."""
-    request, breaker = bill.request, way.target.breaker
+    request = bill.request
     assert request is not None
+    breaker = Breaker() if counts_tokens else way.target.breaker  # who cannot count may well answer
     tries, was_stale = 0, False
     while True:
         bill.attempts += 1
@@ -85,12 +87,12 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience
             pool, head, body = _request(call, bill, way, request, counts_tokens)
             upstream = None if was_stale else pool.take()
             if upstream is None:
-                upstream = await call.aside(pool.connect())
+                upstream = await call.aside(pool.connect(call.deadline_s - monotonic()))
             call.upstream = upstream
             upstream.send(call, head, body)
             await call.wait()
             call.first_byte_s = monotonic()
-            while _check(bill, way, upstream):
+            while _check(call, bill, way, upstream):
                 upstream.hold()
                 await call.wait()
         except (UpstreamLost, AnswerRefused) as failure:
@@ -99,8 +101,9 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, patience
             if was_stale:
                 bill.attempts -= 1  # closed while it was idle: not a try
                 continue
-            wait_s = _after(call, bill, way, failure, tries, patience_s)
-            if wait_s is None or bill.attempts >= TRIES_MAX:
+            is_out = breaker.failed(_note(call, bill, way, failure))
+            wait_s = _wait_s(call, bill, way, failure, tries, is_last)
+            if wait_s is None or (is_out and not is_last) or bill.attempts >= TRIES_MAX:
                 return failure
             if wait_s:
                 tries += 1
@@ -117,9 +120,8 @@ def _in_order(ways: tuple[Way, ...]) -> tuple[Way, ...]:
 
 def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens: bool) -> tuple[Pool, bytes, bytes]:
     """What is sent along WAY: the pool of its address, the whole head, the body."""
-    if way.keys.size > 1:
-        bill.key_number = way.keys.pick(bill.key_number)
-    pool, head = way.line(request.stream, counts_tokens, bill.key_number if way.keys.size > 1 else 0)
+    bill.key_number = way.keys.pick(bill.key_number) if way.keys.size > 1 else 0
+    pool, head = way.line(request.stream, counts_tokens, bill.key_number)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
     forwarded = call.facts.forwarded
@@ -134,7 +136,7 @@ def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens
     return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body
 
 
-def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
+def _check(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bool:
     """Whether a stream has said nothing yet, so that it is to be held on; False where the answer is one.
 
     Raises AnswerRefused where it is none; InvalidRequest or RequestTooLarge where the caller is to blame. Usage that a
@@ -146,7 +148,7 @@ def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
     if status != 200:
         said = upstream.first if upstream.is_stream else upstream.whole()
         inside = upstream_error(status, said)
-        raise _refusal(status, inside, retry_after_s(head, said))
+        raise _refusal(call, status, inside, retry_after_s(head, said))
     if upstream.is_stream:
         said = upstream.newest()
     else:
@@ -156,15 +158,20 @@ def _check(bill: "Bill", way: Way, upstream: Upstream) -> bool:
             return False
     error = way.wire.error_in(said)
     if error is not None:
-        raise _refusal(error.status, error, None)
+        raise _refusal(call, error.status, error, None)
     _require_shape(said, is_sse=upstream.is_stream)
-    return upstream.is_stream and not upstream.is_done and way.wire.says_nothing(said)
+    if not upstream.is_stream or not way.wire.says_nothing(said):
+        return False
+    if upstream.is_done:
+        raise AnswerRefused(502, "the stream ended before it said anything")
+    return True
 
 
-def _refusal(status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:
+def _refusal(call: Call, status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:
     """What a failure of this STATUS is to the gateway: the caller's fault, or the target's."""
     if status not in CALLERS_FAULT:
         return AnswerRefused(status, f"status {status}: {said.message}", retry_after_s)
+    call.first_byte_s = 0.0  # it is no answer, so it costs nothing, though a sign of life may have gone out
     message = said.message or "the upstream refused the request"
     return RequestTooLarge(message) if status == 413 else InvalidRequest(message, code=said.code)
 
@@ -176,19 +183,21 @@ def _require_shape(said: bytes, *, is_sse: bool) -> None:
         raise AnswerRefused(502, "the answer is not one of the format that was asked for")
 
 
-def _after(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, patience_s: float) -> float | None:
-    """What to do after FAILURE of WAY: None: the next target; 0: this one at once, with another key; else wait so long.
-
-    The attempt is noted, and counts for the health of the target and of the key.
-    """
+def _note(call: Call, bill: "Bill", way: Way, failure: Failure) -> Fault:
+    """The class of FAILURE of WAY, which is told in the log and in the call's row."""
     fault = _fault(failure)
     call.first_byte_s = 0.0
     status = failure.status if isinstance(failure, AnswerRefused) else 0
     bill.note(Attempt(way.target.name, status, int((monotonic() - call.asked_s) * 1000)))
-    way.target.breaker.failed(fault)
     logger = log.get("gateway")
     tell = logger.error if fault.is_alarm else logger.info
     tell("target failed", target=way.target.name, fault=fault.name, request_id=call.request_id, why=str(failure))
+    return fault
+
+
+def _wait_s(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, is_last: bool) -> float | None:
+    """How long to wait after FAILURE until WAY is asked again; 0: at once, with another key; None: not again."""
+    fault = _fault(failure)
     asked_s = failure.retry_after_s if isinstance(failure, AnswerRefused) else None
     if fault.rests_key_s and way.keys.rest(bill.key_number, asked_s or fault.rests_key_s):
         return 0.0
@@ -196,7 +205,7 @@ def _after(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, pat
         return None
     wait_s = random.uniform(0, BACKOFF_S * 2 ** (tries + 1)) or BACKOFF_S
     if asked_s is not None:
-        if asked_s > patience_s:
+        if asked_s > (PATIENCE_S_LAST if is_last else PATIENCE_S):
             return None
         wait_s = max(wait_s, asked_s)
     return wait_s if monotonic() + wait_s < call.deadline_s else None

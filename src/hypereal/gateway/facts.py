@@ -22,6 +22,10 @@ FORWARDED = (
     b"session_id",
     b"conversation_id",
     b"x-goog-api-client",
+    b"x-claude-code-session-id",
+    b"x-claude-code-agent-id",
+    b"x-claude-code-parent-agent-id",
+    b"x-claude-code-request-class",
 )
 """Fields of the caller's head that reach an upstream. Everything else stays here."""
 

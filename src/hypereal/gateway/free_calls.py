@@ -13,7 +13,7 @@ from hypereal.gateway.call import Call
 from hypereal.gateway.facts import Action
 from hypereal.gateway.requests import find_offer, read_request
 from hypereal.kit.dialects import Dialect
-from hypereal.kit.errors import NotFound
+from hypereal.kit.errors import NotFound, Overloaded, UpstreamFailed, UpstreamTimeout
 from hypereal.wire import (
     DIALECTS,
     ModelFacts,
@@ -44,7 +44,7 @@ async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
 
 
 async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, bytes]:
-    """The upstream's count, else our own estimate where no target of the model counts in the caller's dialect."""
+    """The upstream's count, else our own estimate where no target of the model can count in the caller's dialect."""
     if not call.connection.read_body():
         await call.wait()
     request = bill.request = read_request(call)
@@ -53,9 +53,13 @@ async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, 
     call.deadline_s = call.began_s + offer.deadline_s
     ways = tuple(way for way in offer.ways if way.counts_tokens)
     if ways:
-        way = await open_answer(call, bill, ways, counts_tokens=True)
-        assert call.upstream is not None
-        return call.upstream.whole(), way.target.labels
+        try:
+            way = await open_answer(call, bill, ways, counts_tokens=True)
+        except (UpstreamFailed, Overloaded, UpstreamTimeout):
+            pass  # a relay may well speak the format without this route
+        else:
+            assert call.upstream is not None
+            return call.upstream.whole(), way.target.labels
     count = DIALECTS[request.dialect].estimate_input(request)
     name = "totalTokens" if request.dialect is Dialect.GEMINI else "input_tokens"
     return msgspec.json.encode({name: count}), b""

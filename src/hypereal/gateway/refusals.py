@@ -25,9 +25,21 @@ def refuse(call: Call, bill: "Bill", cause: HyperealError | Malformed | Upstream
         call.connection.transport.write(error_answer(call, error, dialect, bill.quota))
         return
     tail = call.upstream.last_events() if call.upstream is not None else b""
+    if _tells_failure(tail, bill, dialect):
+        call.connection.transport.write(LAST_CHUNK)
+        return
     model = bill.model.id if bill.model else ""
     event = DIALECTS[dialect].error_event(error, call.request_id, model=model, tail=tail)
     call.connection.transport.write(chunk(event) + LAST_CHUNK)
+
+
+def _tells_failure(tail: bytes, bill: "Bill", dialect: Dialect) -> bool:
+    """Whether the upstream's own error was the last that went out, in the caller's dialect: one is enough."""
+    way = bill.way
+    if way is None or way.bridge is not None:
+        return False
+    last = tail.rstrip().rpartition(b"\n\n")[2]
+    return DIALECTS[dialect].error_in(last) is not None
 
 
 def as_error(cause: HyperealError | Malformed | UpstreamLost) -> HyperealError:

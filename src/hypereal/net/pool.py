@@ -47,16 +47,20 @@ class Pool:
                 return upstream
         return None
 
-    async def connect(self) -> Upstream:
-        """A new connection, its TLS handshake done. Raises UpstreamLost after CONNECT_S_MAX or where it is refused."""
+    async def connect(self, within_s: float = CONNECT_S_MAX) -> Upstream:
+        """A new connection, its TLS handshake done. Raises UpstreamLost where it is refused, or takes too long.
+
+        Too long is WITHIN_S, but no more than CONNECT_S_MAX.
+        """
         if len(self._open) + self._connecting >= CONNECTIONS_MAX:
             raise UpstreamLost(f"over {CONNECTIONS_MAX} connections to {self.address}")
         self._connecting += 1
+        within_s = min(within_s, CONNECT_S_MAX)
         try:
-            async with asyncio.timeout(CONNECT_S_MAX):
+            async with asyncio.timeout(within_s):
                 return await self._connect()
         except TimeoutError:
-            raise UpstreamLost(f"no connection to {self.address} within {CONNECT_S_MAX:.0f} s") from None
+            raise UpstreamLost(f"no connection to {self.address} within {within_s:.0f} s") from None
         except ssl.SSLError as error:
             raise UpstreamLost(f"TLS with {self.address}: {error.reason or error}") from None
         except OSError as error:

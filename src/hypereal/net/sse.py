@@ -6,6 +6,9 @@ EVENT_BYTES_MAX = 16 * 1024 * 1024
 _WHOLE = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
 CHUNK_ENDS = _WHOLE + tuple(end + LAST_CHUNK for end in _WHOLE)
 """How a read of whole events in whole chunks ends. The bracket tells the blank line from the size line of a chunk."""
+EVENT_STARTS = (b"data:", b"event:")
+"""How a stream of events begins, and no JSON does."""
+EVENT_START_BYTES_MAX = max(map(len, EVENT_STARTS))
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 

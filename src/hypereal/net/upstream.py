@@ -23,7 +23,7 @@ from hypereal.net.http1 import (
     parse_answer,
 )
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
-from hypereal.net.sse import CHUNK_ENDS, EventAssembler, EventTooLong
+from hypereal.net.sse import CHUNK_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 
 COLLECT_BYTES_MAX = 64 * 1024 * 1024
 HELD_BYTES_MAX = 1024 * 1024
@@ -209,7 +209,11 @@ class Upstream(asyncio.Protocol):
 
     def _begin_answer(self, head: AnswerHead, rest: bytes) -> None:
         self.head = head
-        if len(rest) == head.length and not (self._streams or head.content_encoding or head.is_sse):
+        if (
+            len(rest) == head.length
+            and rest[:1] == b"{"
+            and not (self._streams or head.content_encoding or head.is_sse)
+        ):
             self._parts.append(rest)
             self._finish()
             return
@@ -223,17 +227,27 @@ class Upstream(asyncio.Protocol):
             elif rest or not head.length:
                 self._pass(rest)
         elif head.is_sse:
-            self.is_stream = True
-            self._take = Upstream._take_events
-            self._assembler.flush()
+            self._begin_stream()
             if rest or not head.length:
                 self._take_events(rest)
         else:
             self._take = Upstream._collect
             self._collect(rest)
 
+    def _begin_stream(self) -> None:
+        self.is_stream = True
+        self._take = Upstream._take_events
+        self._assembler.flush()
+
     def _collect(self, data: bytes) -> None:
         payload, is_over = self._body.payload(data)
+        if self._size_bytes < EVENT_START_BYTES_MAX and (self.whole() + payload).startswith(EVENT_STARTS):
+            self._begin_stream()  # whatever its head calls it
+            payload, self._parts = self.whole() + payload, []
+            self._emit_events(self._assembler.feed(payload))
+            if is_over:
+                self._finish()
+            return
         self._parts.append(payload)
         self._size_bytes += len(payload)
         if self._size_bytes > COLLECT_BYTES_MAX:
@@ -343,9 +357,11 @@ class Upstream(asyncio.Protocol):
         return dechunk(b"".join(reversed(parts)))
 
     def newest(self) -> bytes:
-        """The payload of what woke the call: at first `first`, after a `hold` the events of the last read."""
+        """The payload of what woke the call: at first all that came, after a `hold` the events of the last read."""
         self._looks += 1
-        return self.first if self._looks == 1 or not self.tail else dechunk(self.tail[-1])
+        if self._looks > 1 and self.tail:
+            return dechunk(self.tail[-1])
+        return self.first if len(self.first) < FIRST_BYTES else self.events()
 
     def recent(self) -> bytes | None:
         """The payload of the events since this was asked last; None where that is more than RECENT_BYTES_MAX."""
@@ -443,6 +459,7 @@ class Upstream(asyncio.Protocol):
             self.transport.close()
         else:
             self._parts = []
+            self._size_bytes = 0
             if self.is_stream or self._streams:
                 self._forget_stream()
             self._is_reused = True

@@ -29,13 +29,17 @@ class _Feedback(msgspec.Struct, gc=False, rename="camel"):
     block_reason: str | None = None
 
 
-class _Answer(msgspec.Struct, gc=False, rename="camel"):
+class _End(msgspec.Struct, gc=False, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
+
+
+class _Answer(msgspec.Struct, gc=False, rename="camel"):
     usage_metadata: GeminiUsage | None = None
 
 
 _config = msgspec.json.Decoder(_Config)
+_end = msgspec.json.Decoder(_End)
 _answer = msgspec.json.Decoder(_Answer)
 
 
@@ -129,8 +133,9 @@ def _answer_of(payload: bytes) -> _Answer | None:
 
 def _ends(payload: bytes) -> bool:
     """Whether this chunk ends a candidate, or says that the prompt was blocked."""
-    answer = _answer_of(payload)
-    if answer is None:
+    try:
+        answer = _end.decode(payload)
+    except members.UNREADABLE:
         return False
     if answer.prompt_feedback is not None and answer.prompt_feedback.block_reason:
         return True

@@ -31,6 +31,10 @@ class _Response(msgspec.Struct, gc=False):
     output: list[_Item] | None = None
 
 
+class _Kind(msgspec.Struct, gc=False):
+    type: str = ""
+
+
 class _Event(msgspec.Struct, gc=False):
     type: str = ""
     sequence_number: int = -1
@@ -42,6 +46,7 @@ class _Event(msgspec.Struct, gc=False):
 
 _response = msgspec.json.Decoder(_Response)
 _event = msgspec.json.Decoder(_Event)
+_kind = msgspec.json.Decoder(_Kind)
 
 
 class OpenAIResponses(Counting):
@@ -100,8 +105,7 @@ class OpenAIResponses(Counting):
             return None
 
     def is_complete(self, tail: bytes) -> bool:
-        found = (_event_of(payload) for payload in events.payloads_with(b'"response.', tail))
-        return any(event is not None and event.type in ENDINGS for event in found)
+        return any(_kind_of(payload) in ENDINGS for payload in events.payloads_with(b'"response.', tail))
 
     def says_nothing(self, stream: bytes) -> bool:
         return events.are_all(_is_quiet, stream)
@@ -156,6 +160,14 @@ def _event_of(payload: bytes) -> _Event | None:
         return None
 
 
+def _kind_of(payload: bytes) -> str:
+    """The type of an event, whatever else is in it; '' for what is none."""
+    try:
+        return _kind.decode(payload).type
+    except members.UNREADABLE:
+        return ""
+
+
 def _items_done(stream: bytes) -> list[_Item]:
     """The output items of a stream whose last event leaves them out."""
     found: dict[int, _Item] = {}
@@ -181,5 +193,4 @@ def _last_number(tail: bytes) -> int:
 
 
 def _is_quiet(payload: bytes) -> bool:
-    event = _event_of(payload)
-    return event is not None and event.type in QUIET
+    return _kind_of(payload) in QUIET

@@ -24,6 +24,27 @@ _SECRETS = re.compile(
 _SIGNS = (b"error", b"base_resp", b'"code"')
 """What every shape of `error_of_value` within a 200 has in it."""
 
+_STATUSES = {
+    "invalid_request_error": 400,
+    "invalid_prompt": 400,
+    "context_length_exceeded": 400,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "api_error": 500,
+    "server_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""What the vendor answers with where it finds the same before a stream has begun."""
+
 _any = msgspec.json.Decoder(Any)
 
 
@@ -91,8 +112,11 @@ def error_of_value(status: int, value: Any) -> UpstreamError | None:
 
 def _build(status: int, inner: dict[str, Any]) -> UpstreamError:
     code = inner.get("code")
-    if status < 400 and isinstance(code, int) and 400 <= code <= 599:
-        status = code
+    if status < 400:
+        if isinstance(code, int) and 400 <= code <= 599:
+            status = code
+        else:
+            status = _STATUSES.get(str(code)) or _STATUSES.get(str(inner.get("type"))) or status
     return UpstreamError(
         status=status,
         type=_short(inner.get("status") if isinstance(code, int) and "status" in inner else inner.get("type")),

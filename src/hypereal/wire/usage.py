@@ -10,7 +10,7 @@ import msgspec
 from hypereal.kit.usage import Usage
 
 TOKENS_MAX = 10**9
-"""A count above this, or below 0, is not believed: the whole block is taken as missing."""
+"""A count above this, or below 0, is not believed: the whole block is taken as missing. So is one of zeros."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,7 +262,7 @@ def _messages_fields(part: MessagesUsage) -> dict[str, int]:
 def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, searches: int = 0) -> Usage | None:
     """TOTAL holds the cache's share, save where that is the larger: then it stands beside it (seen at xAI)."""
     counts = (total, read, write, output, reasoning, searches)
-    if min(counts) < 0 or max(counts) > TOKENS_MAX:
+    if not _are_sane(counts):
         return None
     fresh = total - read - write
     return Usage(
@@ -276,4 +276,4 @@ def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, 
 
 
 def _are_sane(counts: Collection[int]) -> bool:
-    return min(counts) >= 0 and max(counts) <= TOKENS_MAX
+    return min(counts) >= 0 and 0 < max(counts) <= TOKENS_MAX

@@ -48,3 +48,30 @@ GEMINI_CLI = (
     b'"parametersJsonSchema":{"type":"object","properties":{"z":{},"a":{}}}}]}],"generationConfig":{"temperature":1,'
     b'"topP":0.95,"topK":64,"thinkingConfig":{"includeThoughts":true,"thinkingBudget":8192}},"x_unknown":[1.0,2e0]}'
 ) % MARK.encode()
+
+CLAUDE_CODE_WIDE = (
+    b'{"model":"claude-opus-5-5","max_tokens":128000,"stream":true,"tools":[],"thinking":{"type":"adaptive","display":'
+    b'"summarized"},"output_config":{"effort":"high","format":{"type":"json_schema","schema":{"type":"object"}}},'
+    b'"messages":[{"role":"user","content":"%s","output_config":{"effort":"low"}},{"role":"system","content":"mid"},'
+    b'{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"ToolSearch","input":{}}]},{"role":"user",'
+    b'"content":[{"type":"tool_result","tool_use_id":"t","is_error":true,"content":[{"type":"tool_reference",'
+    b'"tool_name":"Bash"}],"cache_control":{"type":"ephemeral","ttl":"5m"}}]}],"context_management":{"edits":'
+    b'[{"type":"clear_thinking_20251015","keep":"all"}]},"temperature":1}'
+) % MARK.encode()
+
+CLAUDE_CODE_SEARCH = (
+    b'{"model":"claude-haiku-5-5","max_tokens":32000,"stream":true,"messages":[{"role":"user","content":"%s"}],'
+    b'"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":8}],"tool_choice":{"type":"tool",'
+    b'"name":"web_search"},"thinking":{"type":"disabled"}}'
+) % MARK.encode()
+
+CODEX_OLD = (
+    b'{"model":"gpt-5-codex","instructions":"About %s","input":[{"type":"message","role":"user","content":[{"type":'
+    b'"input_text","text":"x"}]}],"tools":[{"type":"web_search"},{"type":"local_shell"}],"store":false,"stream":true,'
+    b'"include":["reasoning.encrypted_content"],"prompt_cache_key":"k"}'
+) % MARK.encode()
+
+AI_SDK = (
+    b'{"model":"gpt-5.4","input":[{"role":"developer","content":"About %s"},{"role":"user","content":[{"type":'
+    b'"input_text","text":"x"}]},{"type":"item_reference","id":"rs_1"}],"store":false,"stream":true,"max_output_tokens":32000}'
+) % MARK.encode()

@@ -659,3 +659,50 @@ def test_silence_that_is_too_long_is_told_as_such():
     line.upstream.lose("silent", is_timeout=True)
     assert line.caller.failure is not None
     assert line.caller.failure.is_timeout
+
+
+# -- what a head does not tell -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content_type", [b"text/plain", b"application/json", b"application/octet-stream"])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_events_under_another_name_are_a_stream_from_any_two_reads(content_type, framing):
+    body = b"".join(EVENTS)
+    answer = OK + b"Content-Type: %s\r\n" % content_type
+    if framing == "chunks":
+        answer += b"Transfer-Encoding: chunked\r\n\r\n" + chunked(*EVENTS)
+    else:
+        answer += b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    for reads in splits(answer):
+        line = Line(relays=True).answer(*reads)
+        assert line.upstream.is_stream
+        assert line.upstream.is_done
+        assert line.relayed == body
+
+
+@pytest.mark.parametrize("body", [b'{"data": 1}', b" {}", b"dat", b"eve", b'"data:"', b""])
+def test_what_does_not_begin_as_events_do_is_collected(body):
+    for reads in splits(counted(body)):
+        line = Line().answer(*reads)
+        assert not line.upstream.is_stream
+        assert line.upstream.whole() == body
+
+
+def test_answers_of_one_connection_are_bounded_each_for_itself(monkeypatch):
+    monkeypatch.setattr("hypereal.net.upstream.COLLECT_BYTES_MAX", 20)
+    line = Line()
+    for _ in range(5):
+        line.answer(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b'{"a":', b"12345678}"))
+        assert line.upstream.is_done
+        line.upstream.give_back()
+        line.send()
+
+
+def test_a_call_that_looks_first_sees_all_that_came_with_a_long_announcement():
+    long, short = b'data: {"announces":"%s"}\n\n' % (b"x" * FIRST_BYTES), b'data: {"content":1}\n\n'
+    line = Line().answer(SSE + chunk(long) + chunk(short))
+    assert line.upstream.newest() == long + short
+    line.upstream.hold()
+    line.answer(chunk(short))
+    assert line.upstream.newest() == short
+    assert line.upstream.first == long

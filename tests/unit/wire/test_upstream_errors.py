@@ -34,6 +34,27 @@ def test_every_vendors_shape_is_read(status: int, body: object, type_: str, code
     assert error == UpstreamError(status=status, type=type_, code=code, message=message)
 
 
+@pytest.mark.parametrize(
+    ("inner", "status"),
+    [
+        ({"code": 503, "type": "invalid_request_error"}, 503),
+        ({"type": "overloaded_error"}, 529),
+        ({"type": "rate_limit_error"}, 429),
+        ({"type": "invalid_request_error", "code": "invalid_api_key"}, 401),
+        ({"code": "context_length_exceeded"}, 400),
+        ({"code": "rate_limit_exceeded"}, 429),
+        ({"type": "something_new"}, 200),
+        ({"code": 1302}, 200),
+    ],
+)
+def test_an_error_inside_a_200_has_the_status_that_its_kind_has_elsewhere(
+    inner: dict[str, object], status: int
+) -> None:
+    error = error_inside(json.dumps({"error": {"message": "m", **inner}}).encode())
+    assert error is not None
+    assert error.status == status
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"\xff\xfe", b"[" * 100_000, b"null", b'{"error":{}}'])
 def test_what_cannot_be_read_gives_no_message(body: bytes) -> None:
     assert upstream_error(502, body) == UpstreamError(status=502)

@@ -1,0 +1,169 @@
+"""What `bench.py` measures, each as a process beside the others: the stub, nginx, Hypereal and its variants."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+HYPEREAL = Path(sys.executable).parent / "hypereal"
+CREDITS = 1_000_000_000
+
+
+@dataclass
+class Gateway:
+    """Something that the load can be sent to. `parts` are the processes that are read apart; the first is the one."""
+
+    name: str
+    port: int
+    parts: dict[str, int] = field(default_factory=dict)
+    key: str = "sk-none"
+
+
+@contextmanager
+def upstream(options: tuple[int, ...], run_dir: Path) -> Iterator[int]:
+    """The stub; what its OPTIONS mean stands in `stub.c`."""
+    port, program = free_port(), compiled("stub.c", run_dir)
+    command = [str(program), str(port), *(str(option) for option in options)]
+    with process(command, run_dir / "stub.log", port):
+        yield port
+
+
+@contextmanager
+def nginx(upstream_port: int, run_dir: Path) -> Iterator[Gateway]:
+    port = free_port()
+    for folder in ("cb", "pt", "ft", "ut", "st"):
+        (run_dir / folder).mkdir()
+    text = (HERE / "nginx.conf.in").read_text()
+    for name, value in {"UPPORT": upstream_port, "GWPORT": port, "RUNDIR": run_dir}.items():
+        text = text.replace(name, str(value))
+    config = run_dir / "nginx.conf"
+    config.write_text(text)
+    with process(["nginx", "-c", str(config)], run_dir / "nginx.log", port) as started:
+        yield Gateway("nginx", port, {"nginx": started.pid})
+
+
+@contextmanager
+def hypereal(name: str, upstream_port: int, run_dir: Path, *, program: str = "", config: str = "") -> Iterator[Gateway]:
+    """A server as an operator starts it, its upstream the stub, its rate limit raised; a key with credit enough.
+
+    PROGRAM is a file beside this one that starts it in another way, CONFIG the text of a `hypereal.toml`.
+    """
+    port, data_dir = free_port(), run_dir / name.replace(" ", "-")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(run_dir),
+        "OPENAI_API_KEY": "sk-upstream",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
+        "HYPEREAL_DATA_DIR": str(data_dir),
+        "HYPEREAL_LIMITS__REQUESTS_PER_MINUTE": "1000000000",
+        "HYPEREAL_SERVER__LOG_LEVEL": "warning",
+    }
+    if config:
+        file = run_dir / f"{data_dir.name}.toml"
+        file.write_text(config)
+        environment["HYPEREAL_CONFIG"] = str(file)
+    command = [sys.executable, str(HERE / program)] if program else [str(HYPEREAL)]
+    serve = [*command, "serve", "--port", str(port)]
+    status = data_dir / "run" / "supervisor.json"
+    with process(serve, run_dir / f"{data_dir.name}.log", port, environment) as started:
+        wait_for(status.exists, started)
+        made = subprocess.run(
+            [str(HYPEREAL), "keys", "create", "--email", "bench@example.com", "--credits", str(CREDITS), "--json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        children = json.loads(status.read_text())["children"]
+        postgres = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+        parts = {"data": children["data-0"], "control": children["control"], "postgres": postgres}
+        yield Gateway(name, port, parts, json.loads(made.stdout)["key"])
+
+
+def compiled(source: str, run_dir: Path) -> Path:
+    """The program of a C file beside this one."""
+    program = run_dir / source.removesuffix(".c")
+    subprocess.run(["gcc", "-O2", "-w", "-o", str(program), str(HERE / source)], check=True)
+    return program
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def process(
+    command: list[str], log: Path, port: int, environment: dict[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """COMMAND, from when PORT answers until the end of the block."""
+    with log.open("wb") as out:
+        started = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
+    try:
+        try:
+            wait_for(lambda: answers(port), started)
+        except RuntimeError:
+            raise RuntimeError(f"{command[0]} did not start:\n{log.read_text()[-2000:]}") from None
+        yield started
+    finally:
+        started.terminate()
+        try:
+            started.wait(20)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+def wait_for(is_so: Callable[[], bool], started: "subprocess.Popen[bytes]") -> None:
+    """Until IS_SO, at most 90 s. Raises RuntimeError after that, or where STARTED ends first."""
+    deadline = time.monotonic() + 90
+    while not is_so():
+        if started.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("it did not start")
+        time.sleep(0.05)
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def tree(pid: int) -> list[int]:
+    """PID and all that descends from it."""
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            found += [int(child) for child in children.read_text().split()]
+    return found
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of run time of all threads of a process tree (the first figure of schedstat, in nanoseconds)."""
+    total_ns = 0
+    for member in tree(pid):
+        for stat in Path(f"/proc/{member}/task").glob("*/schedstat"):
+            try:
+                total_ns += int(stat.read_text().split()[0])
+            except OSError:
+                continue
+    return total_ns / 1e9
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of one process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
