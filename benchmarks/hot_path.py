@@ -201,7 +201,8 @@ def make_plane(*, with_money: bool) -> tuple[Plane, list[Wire]]:
     ledger = (LeasedLedger if with_money else FreeLedger)("", NoFeed(), instance_id="", balance_min=Micro(0))
     if isinstance(ledger, LeasedLedger):
         ledger.lease(principal)
-    plane = Plane(None, keys, ledger, limiter=limiter, control=Pool(Address(path="/none")))  # type: ignore[arg-type]
+    control = Pool(Address(path="/none"))
+    plane = Plane(None, keys, ledger, limiter=limiter, conversations=None, control=control)  # type: ignore[arg-type]
     known = providers.load(config.providers, environment, settings.Path("/none"))
     dialects = {name: frozenset(provider.base_urls) for name, provider in known.items()}
     plane.configure(config, catalog.load(config.models, dialects), Routing(known, plane.pools))

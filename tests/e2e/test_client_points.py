@@ -9,9 +9,8 @@
 | 14, 15 bodies | `contract/gateway/test_bytes_through` |
 | 16, 17 folding, usage | `contract/gateway/test_fault_table`, `test_bytes_through` |
 
-Not here: what needs a bridge. 4.10 (Cursor's Responses and Anthropic bodies on /chat/completions), 14's "translate
-role:system when the upstream is not Anthropic" and any agent on another vendor's model belong to `wire/bridges`. Points
-7 and 12 have a "consider" and a "would be kinder" that the contract leaves out, as it does the embedding methods of 3.
+About bridges, so not here (`contract/gateway/test_bridges`): 4.10, Cursor's other bodies, and role:system of 14
+for others than Anthropic. Not in the contract: the "consider" of 7, the "kinder" of 12, the embeddings of 3.
 """
 
 import time
@@ -453,7 +452,8 @@ def test_point_18_bodies_of_megabytes_are_taken(format: Format, server: Server, 
 
 def test_point_18_thirty_four_counts_at_once_on_eleven_connections(server: Server, upstream: Upstream, caller: Caller):
     """What /context sends, with a turn and a title call going on beside it."""
-    count = request("POST", "/v1/messages/count_tokens?beta=true", COUNT, caller.secret)
+    body = {"model": "claude-opus-5-5", "messages": [{"role": "user", "content": MARK}], "tools": []}
+    count = request("POST", "/v1/messages/count_tokens?beta=true", body, caller.secret)
     gate = upstream.gate()
     upstream.answer("claude-sonnet-4-6", [gate, *scripts.stream(vendors.messages_events())])
     turn = Raw(server.url)
@@ -468,9 +468,6 @@ def test_point_18_thirty_four_counts_at_once_on_eleven_connections(server: Serve
     assert turn.answer().status == 200
     for connection in (turn, *connections):
         connection.close()
-
-
-COUNT = {"model": "claude-opus-5-5", "messages": [{"role": "user", "content": MARK}], "tools": []}
 
 
 # -- 19 and 20: connections and browsers -------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ MADE = (
     "error.json",
 )
 CLOUDS = providers.load({"bedrock": {"region": "eu-west-1"}, "vertex": {"project": "p-1"}}, {}, Path("/run/local.sock"))
-REQUEST_ID = "req_0123456789abcdef00000001"
+ANSWER_ID = "0123456789abcdef00000001"
+REQUEST_ID = f"req_{ANSWER_ID}"
 
 
 class Case(msgspec.Struct):
@@ -90,7 +91,7 @@ def play(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield from facts(upstream, upstream.usage_of_answer(body, PROFILES[case.profile]), None, body)
         if bridge:
             assert request is not None
-            yield "reply.json", bridge.answer(body, request, PROFILES[case.profile])
+            yield "reply.json", bridge.answer(body, request, PROFILES[case.profile], ANSWER_ID)
         elif upstream.error_in(body) is None:
             yield "unfolded.sse", upstream.unfold(body)
 
@@ -119,8 +120,8 @@ def play_stream(
     yield from facts(upstream, usage, upstream.is_complete(tail), stream)
     if bridge:
         assert request is not None
-        through = bridge.stream(request, PROFILES[case.profile])
-        yield "reply.sse", through.feed(stream) + through.end()
+        through = bridge.stream(request, PROFILES[case.profile], ANSWER_ID)
+        yield "reply.sse", through.feed(stream) + through.end()  # an error inside is for the gateway to tell
     elif request is not None and not request.wants_usage:
         merger = FinishMerger()
         yield "reply.sse", merger.feed(stream) + merger.end()

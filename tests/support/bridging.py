@@ -9,6 +9,7 @@ from hypereal.wire import BRIDGES, DIALECTS, Profile, Request
 from hypereal.wire.usage import PROFILES
 
 LOCAL = PROFILES["local"]
+ANSWER_ID = "0123456789abcdef00000001"
 TAKES_ALL = Profile(takes_reasoning=True, takes_signatures=True, efforts=("low", "high"))
 """A vendor that refuses nothing."""
 
@@ -30,13 +31,16 @@ def sent(dialect: Dialect, body: dict[str, Any], profile: Profile = TAKES_ALL) -
 def replied(dialect: Dialect, body: dict[str, Any], answer: dict[str, Any], profile: Profile = TAKES_ALL) -> Any:
     """What the caller of BODY gets of the upstream's plain ANSWER."""
     bridge = BRIDGES[dialect, Dialect.OPENAI_CHAT]
-    return json.loads(bridge.answer(json.dumps(answer).encode(), read(dialect, body), profile))
+    return json.loads(bridge.answer(json.dumps(answer).encode(), read(dialect, body), profile, ANSWER_ID))
 
 
 def streamed(dialect: Dialect, body: dict[str, Any], *reads: bytes, profile: Profile = TAKES_ALL) -> bytes:
-    """What the caller of BODY gets of the upstream's whole events, READS."""
-    through = BRIDGES[dialect, Dialect.OPENAI_CHAT].stream(read(dialect, body), profile)
-    return b"".join([through.feed(each) for each in reads]) + through.end()
+    """What the caller of BODY gets of the upstream's whole events, READS; an error as the gateway tells it."""
+    through = BRIDGES[dialect, Dialect.OPENAI_CHAT].stream(read(dialect, body), profile, ANSWER_ID)
+    told = b"".join([through.feed(each) for each in reads]) + through.end()
+    if through.failure is not None:
+        told += DIALECTS[dialect].error_event(through.failure, f"req_{ANSWER_ID}", model="m", tail=told)
+    return told
 
 
 def events_of(stream: bytes) -> list[Any]:

@@ -60,6 +60,17 @@ timeout_s = 1
 dialects = ["openai_chat"]
 base_url = "http://127.0.0.1:9/v1"
 
+[providers.chat_only]
+dialects = ["openai_chat"]
+base_url = "{upstream}/chat-only/v1"
+usage = "xai"
+
+[models."chat-only"]
+targets = ["chat_only:up-chat-only"]
+endpoints = ["openai_chat", "openai_responses", "anthropic_messages", "gemini"]
+price = {{ input = 1.0, output = 10.0 }}
+output_tokens_max = 65536
+
 [models."two-targets"]
 targets = ["first:up-first", "second:up-second"]
 price = {{ input = {price}, output = 10.0 }}
@@ -112,16 +123,16 @@ class Server:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYPEREAL_")}
         kept |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "HOME": str(self.folder)}
         command = ["serve", "--port", "0", "--workers", str(workers), "--config", str(self.config)]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "hypereal", *command, "--data-dir", str(self.data_dir)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**kept, **environ},
-            )
+        self._command = [sys.executable, "-m", "hypereal", *command, "--data-dir", str(self.data_dir)]
+        self._environ = {**kept, **environ}
+        self._start()
+
+    def _start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=log, env=self._environ)
         self.url = self._wait_ready()
         self.database = Database(f"postgresql://hypereal@/postgres?host={self.data_dir}/sockets", connections_max=2)
-        background.run(self.database.open())
+        self._background.run(self.database.open())
 
     @property
     def data_dir(self) -> Path:
@@ -212,6 +223,17 @@ class Server:
 
     def stop(self) -> int:
         """End it as an operator would; the exit code."""
+        try:
+            return self._end()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def restart(self) -> None:
+        """End it, and start it again on the same folder; its address is another."""
+        assert self._end() == 0, self.log
+        self._start()
+
+    def _end(self) -> int:
         self._background.run(self.database.close())
         self.process.terminate()
         try:
@@ -219,7 +241,6 @@ class Server:
         finally:
             if self.process.poll() is None:
                 self.process.kill()
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait_ready(self) -> str:
         assert self.process.stdout is not None
@@ -233,7 +254,7 @@ def upstream_environ(upstream: Upstream) -> dict[str, str]:
     """Every vendor's key and address."""
     addresses = {"OPENAI": "/v1", "ANTHROPIC": "", "GOOGLE": ""} | {name.upper(): f"/{name}/v1" for name in VENDORS}
     environ = {f"{name}_BASE_URL": upstream.url + path for name, path in addresses.items()}
-    keyed = [*addresses, "GEMINI", "FIRST", "SECOND", "SILENT", "CLOSED"]
+    keyed = [*addresses, "GEMINI", "FIRST", "SECOND", "SILENT", "CLOSED", "CHAT_ONLY"]
     return environ | {f"{name}_API_KEY": UPSTREAM_KEY for name in keyed}
 
 

@@ -20,7 +20,7 @@ spec = child.read_spec()
 told = Path(spec.run_dir) / f"{spec.name}.told"
 async def answer(_, writer):
     about = {"name": spec.name, "pid": os.getpid(), "malloc": os.environ.get("MALLOC_MMAP_THRESHOLD_")}
-    about["database_url"] = spec.database_url
+    about |= {"database_url": spec.database_url, "secret": spec.secret}
     writer.write(json.dumps(about).encode() + b"\\n")
     await writer.drain()
     writer.close()
@@ -67,9 +67,13 @@ except CannotServe as fault:
 class Supervised:
     """A supervisor on DATA_DIR. `wait_ready` comes first; `end` always."""
 
-    def __init__(self, data_dir: Path, *, port: int = 0, workers: int = 1, url: str | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, *, port: int = 0, workers: int = 1, url: str | None = None, secret: str = "0" * 32
+    ) -> None:
         self.data_dir = data_dir
-        server = {"data_dir": str(data_dir), "port": port, "workers": workers, "drain_s": 10}
+        server: dict[str, Any] = {"data_dir": str(data_dir), "port": port, "workers": workers, "drain_s": 10}
+        if url and secret:
+            server["secret"] = secret
         overrides = {"server": server, "database": {"url": url} if url else {}}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISOR, json.dumps(overrides), CHILD],

@@ -149,22 +149,32 @@ def _check(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bool:
         said = upstream.first if upstream.is_stream else upstream.whole()
         inside = upstream_error(status, said)
         raise _refusal(call, status, inside, retry_after_s(head, said))
-    if upstream.is_stream:
-        said = upstream.newest()
-    else:
+    if not upstream.is_stream:
         bill.answer = said = upstream.whole()
         bill.usage = way.wire.usage_of_answer(said, way.profile)
-        if bill.usage is not None:
-            return False
-    error = way.wire.error_in(said)
-    if error is not None:
-        raise _refusal(call, error.status, error, None)
-    _require_shape(said, is_sse=upstream.is_stream)
-    if not upstream.is_stream or not way.wire.says_nothing(said):
+        if bill.usage is None:
+            _require_answer(call, way, said, is_sse=False)
         return False
+    said = upstream.newest()
+    _require_answer(call, way, said, is_sse=True)
+    if not way.wire.says_nothing(said):
+        return False
+    if upstream.has_more_than_first:
+        said = upstream.events()
+        _require_answer(call, way, said, is_sse=True)
+        if not way.wire.says_nothing(said):
+            return False
     if upstream.is_done:
         raise AnswerRefused(502, "the stream ended before it said anything")
     return True
+
+
+def _require_answer(call: Call, way: Way, said: bytes, *, is_sse: bool) -> None:
+    """Raises for an error inside a 200, and for what is no answer at all."""
+    error = way.wire.error_in(said)
+    if error is not None:
+        raise _refusal(call, error.status, error, None)
+    _require_shape(said, is_sse=is_sse)
 
 
 def _refusal(call: Call, status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:

@@ -49,6 +49,7 @@ class Call:
         "request_id",
         "says_nothing",
         "silence_s_max",
+        "told",
         "upstream",
         "waited_s",
     )
@@ -81,6 +82,8 @@ class Call:
         """Called by the sweep, once a second, while the call streams."""
         self.is_started = False
         """Whether a byte of the answer went out: from then on failures are told in-band."""
+        self.told = b""
+        """What the client got last, where a bridge wrote it: events, or the whole answer."""
         self.is_over = False
         self._conductor: Coroutine[Any, None, None]
 

@@ -71,6 +71,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     body_bytes: int
     unsettled: int
     """Calls that the database does not know to be settled yet."""
+    conversations_dropped: int
+    """That should have been kept and were lost."""
     meters: list[Meter]
     targets: dict[str, Health] = {}
     """Those that were used so far: how they fare."""

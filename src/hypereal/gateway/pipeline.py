@@ -55,7 +55,7 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     call.deadline_s = call.began_s + offer.deadline_s
     ways = offer.ways
     if CONTINUES in request.fields:
-        ways = await call.aside(plane.continuations.ways(bill.payer.owner_id, request, ways))  # 400
+        request, ways = await call.aside(plane.continuations.resume(call, bill, ways))  # 400
     if offer.has_choice:
         ways = plane.stickiness.keep_together(call, bill, ways)
     if not bill.hold(request, offer):
@@ -71,3 +71,5 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
         reply(call, bill, way)
     else:
         await relay(call, bill, way)
+    if way.bridge is not None:
+        plane.continuations.keep_bridged(call, bill)

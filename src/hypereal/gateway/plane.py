@@ -6,6 +6,7 @@ from typing import cast
 
 from hypereal.accounts import KeyCache
 from hypereal.catalog import Catalog
+from hypereal.conversations import Conversations
 from hypereal.gateway.answers import CORS, PREFLIGHT, error_answer
 from hypereal.gateway.cache_economy import CacheEconomy
 from hypereal.gateway.call import Call
@@ -41,9 +42,16 @@ class Plane:
     trusted_proxies: frozenset[str]
 
     def __init__(
-        self, database: Database, keys: KeyCache, ledger: Ledger, *, limiter: RateLimiter, control: Pool
+        self,
+        database: Database,
+        keys: KeyCache,
+        ledger: Ledger,
+        *,
+        limiter: RateLimiter,
+        conversations: Conversations,
+        control: Pool,
     ) -> None:
-        self.continuations = Continuations(database)
+        self.continuations = Continuations(database, conversations)
         self.economy = CacheEconomy()
         self.stickiness = Stickiness()
         self.keys = keys
@@ -117,6 +125,7 @@ class Plane:
             calls_open=self.calls_open,
             body_bytes=budget.bytes_held,
             unsettled=self.ledger.unsettled,
+            conversations_dropped=self.continuations.dropped,
             meters=list(self.meters),
             targets={target.name: target.breaker.health for target in self.routing.targets()},
         )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from hypereal.gateway.answers import error_answer
 from hypereal.gateway.call import Call
+from hypereal.gateway.rewriters import last_told
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InvalidRequest, RequestTooLarge, UpstreamFailed, UpstreamTimeout
 from hypereal.net import LAST_CHUNK, Malformed, UpstreamLost, chunk
@@ -24,12 +25,12 @@ def refuse(call: Call, bill: "Bill", cause: HyperealError | Malformed | Upstream
     if not call.is_started:
         call.connection.transport.write(error_answer(call, error, dialect, bill.quota))
         return
-    tail = call.upstream.last_events() if call.upstream is not None else b""
-    if _tells_failure(tail, bill, dialect):
+    last = last_told(call, bill)
+    if _tells_failure(last, bill, dialect):
         call.connection.transport.write(LAST_CHUNK)
         return
     model = bill.model.id if bill.model else ""
-    event = DIALECTS[dialect].error_event(error, call.request_id, model=model, tail=tail)
+    event = DIALECTS[dialect].error_event(error, call.request_id, model=model, tail=last)
     call.connection.transport.write(chunk(event) + LAST_CHUNK)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from hypereal.gateway import answers
 from hypereal.gateway.cache_economy import report_lines
 from hypereal.gateway.call import Call, ClientGone
-from hypereal.gateway.rewriters import rewriter_for, tells_cache
+from hypereal.gateway.rewriters import BridgeRewriter, answer_id, last_told, rewriter_for, tells_cache
 from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
 from hypereal.net import LAST_CHUNK, Upstream, chunk
@@ -38,7 +38,7 @@ def reply(call: Call, bill: "Bill", way: Way) -> None:
     if bill.usage is None:
         _require_object(body)
     if way.bridge is not None:
-        body = way.bridge.answer(body, request, way.profile)
+        body = call.told = way.bridge.answer(body, request, way.profile, answer_id(call))
     content_type = answers.JSON
     if request.stream:
         body, content_type = _as_stream(call, request, body)
@@ -67,8 +67,8 @@ def _as_stream(call: Call, request: Request, body: bytes) -> tuple[bytes, bytes]
 async def relay(call: Call, bill: "Bill", way: Way) -> None:
     """Bytes through, as they come. The last chunk waits for the settlement, so a clean end is a settled call.
 
-    Where the caller wants no stream it is folded into one answer. Raises UpstreamFailed or UpstreamLost where it
-    breaks off.
+    Where the caller wants no stream it is folded into one answer. Raises UpstreamFailed, Overloaded or UpstreamLost
+    where it breaks off.
     """
     upstream, connection, request = call.upstream, call.connection, bill.request
     assert upstream is not None and request is not None
@@ -79,7 +79,8 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     call.is_started = True
     call.deadline_s = math.inf
     call.on_sweep = bill.grow_with_stream
-    upstream.relay(connection.transport, head, rewriter_for(request, way, bill, upstream))
+    rewriter = rewriter_for(call, request, way, bill, upstream)
+    upstream.relay(connection.transport, head, rewriter)
     if connection.is_out_paused:
         upstream.pause()
     if not upstream.is_done:
@@ -89,6 +90,8 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
             if not way.wire.is_complete(upstream.last_events()):
                 raise
     call.on_silence = call.on_sweep = None
+    if isinstance(rewriter, BridgeRewriter) and rewriter.failure is not None:
+        raise rewriter.failure
     tail = upstream.last_events()
     _require_end(way, tail)
     bill.settle(way.wire.usage_of_stream(upstream.first, tail, way.profile), status=200)
@@ -120,7 +123,7 @@ def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
         return None
 
     def beat() -> None:
-        tail = call.upstream.last_events() if call.upstream is not None else b""
+        tail = last_told(call, bill)
         head = b"" if call.is_started else _stream_head(call, bill, b"x-hypereal-model: %s\r\n" % model.id.encode())
         call.is_started = True
         call.connection.transport.write(head + chunk(DIALECTS[request.dialect].heartbeat(tail)))

@@ -160,6 +160,8 @@ class Routing:
             for other in Dialect:
                 bridge = BRIDGES.get((dialect, other))
                 if bridge is not None and other in target.dialects:
+                    if "output_tokens_max" in model.sources:  # else it is only a guess
+                        bridge = bridge.within(model.output_tokens_max)
                     bridged.append(self._way(target, other, bridge))
                     break
         return (*native, *bridged)

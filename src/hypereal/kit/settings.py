@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from hypereal.kit import log
 
@@ -55,10 +55,15 @@ class Server(Section):
     """How long open answers may go on after SIGTERM."""
     metrics_token: str | None = None
     """Lets a bearer of it read `/metrics` from another machine."""
-    secret: str | None = None
-    """Not used yet."""
+    secret: str | None = Field(None, min_length=32)
+    """What is kept for customers is encrypted with it. Absent: made in the data folder, for the embedded database."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """From which level on lines are logged, on stderr."""
+
+    @field_validator("metrics_token", "secret", mode="before")
+    @classmethod
+    def _resolved(cls, value: object, about: ValidationInfo) -> str | None:
+        return resolve_secret(value, name=f"server.{about.field_name}")
 
 
 class DatabaseSection(Section):

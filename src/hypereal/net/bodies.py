@@ -27,6 +27,13 @@ class BodyBudget:
         self.bytes_held += size_bytes
         return True
 
+    def take_now(self, size_bytes: int) -> bool:
+        """Reserve SIZE_BYTES, or nothing where there is no room: False."""
+        has_room = not self._waiting and self._has_room(size_bytes)
+        if has_room:
+            self.bytes_held += size_bytes
+        return has_room
+
     def give_back(self, size_bytes: int) -> None:
         """A body is no longer held."""
         self.bytes_held -= size_bytes

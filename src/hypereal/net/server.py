@@ -253,6 +253,13 @@ class Connection(asyncio.Protocol):
             if not self.is_closed:
                 self.transport.resume_reading()
 
+    def hold_more(self, size_bytes: int) -> bool:
+        """Count SIZE_BYTES beside the body, as if they had come with it. False where the process holds too many."""
+        has_room = budget.take_now(size_bytes)
+        if has_room:
+            self._held_bytes += size_bytes
+        return has_room
+
     def drop_body(self) -> None:
         """The call needs its body no more: its bytes may be freed."""
         self.body = b""

@@ -357,11 +357,14 @@ class Upstream(asyncio.Protocol):
         return dechunk(b"".join(reversed(parts)))
 
     def newest(self) -> bytes:
-        """The payload of what woke the call: at first all that came, after a `hold` the events of the last read."""
+        """The payload of what woke the call: at first `first`, after a `hold` the events of the last read."""
         self._looks += 1
-        if self._looks > 1 and self.tail:
-            return dechunk(self.tail[-1])
-        return self.first if len(self.first) < FIRST_BYTES else self.events()
+        return self.first if self._looks == 1 or not self.tail else dechunk(self.tail[-1])
+
+    @property
+    def has_more_than_first(self) -> bool:
+        """Whether the read that woke the call holds more than what `newest` gave of it."""
+        return self._looks == 1 and len(self.first) >= FIRST_BYTES
 
     def recent(self) -> bytes | None:
         """The payload of the events since this was asked last; None where that is more than RECENT_BYTES_MAX."""

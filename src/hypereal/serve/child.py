@@ -33,6 +33,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Names this installation: random, kept in the data folder."""
     boot_id: str
     """Names this run of the machine; '' where the system does not tell."""
+    secret: str = ""
+    """For data processes: what is kept for customers is encrypted with it."""
     config: str | None
     overrides: dict[str, dict[str, Any]]
     run_dir: str

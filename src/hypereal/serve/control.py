@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hypereal.conversations import keep_swept
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database
 from hypereal.kit.dialects import Dialect
@@ -32,7 +33,10 @@ def build(spec: ProcessSpec, read: settings.Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await database.open()
+        sweeper = asyncio.create_task(keep_swept(database))
         yield
+        sweeper.cancel()
+        await asyncio.gather(sweeper, return_exceptions=True)
         await database.close()
 
     operator = operator_routes.OperatorRoutes(spec, read, database)

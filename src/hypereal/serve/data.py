@@ -16,6 +16,7 @@ import uvloop
 
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache
+from hypereal.conversations import Conversations
 from hypereal.gateway import Plane, Routing
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database, Feed
@@ -58,7 +59,10 @@ class DataProcess:
         control = Pool(Address(path=self._spec.control_socket))
         keys = KeyCache(self._database, self._feed)
         limiter = RateLimiter(self._database, processes=self._settings.server.workers)
-        plane = self._plane = Plane(self._database, keys, ledger, limiter=limiter, control=control)
+        conversations = Conversations(self._database, self._spec.secret)
+        plane = self._plane = Plane(
+            self._database, keys, ledger, limiter=limiter, conversations=conversations, control=control
+        )
         self._configure()
         self._feed.start()
         listener = socket.socket(fileno=self._spec.listen_fd)
@@ -73,6 +77,7 @@ class DataProcess:
         server.close()
         await self._drain(self._settings.server.drain_s)
         sweeper.cancel()
+        await conversations.close()
         await ledger.close()
         await self._feed.stop()
         await self._database.close()

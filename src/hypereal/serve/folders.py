@@ -2,20 +2,24 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from hypereal.kit.settings import Settings
 from hypereal.serve.faults import CannotServe
 
 SOCKET_PATH_BYTES_MAX = 107
 """`sun_path` has 108 bytes with its end (unix(7))."""
 SOCKET_NAME_BYTES_MAX = 24
 FREE_BYTES_MIN = 1024**3
+SECRET_BYTES = 32
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "gpfs"}
     | {"ocfs2", "gfs2", "davfs", "drvfs", "fuse.sshfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"}
@@ -111,12 +115,29 @@ def socket_folder(preferred: Path, owner: Account | None = None) -> Path:
 
 def instance_id(data_dir: Path) -> str:
     """The random name of this installation, made once. Call it under `serve.lock`."""
-    path = data_dir / "instance_id"
+    return _made_once(data_dir / "instance_id", lambda: str(uuid.uuid4()))
+
+
+def secret(data_dir: Path) -> str:
+    """What this installation encrypts with where the operator says nothing, made once. Call it under `serve.lock`."""
+    return _made_once(data_dir / "secret", lambda: secrets.token_hex(SECRET_BYTES))
+
+
+def check_secret(settings: Settings) -> None:
+    """See that the secret is the operator's where the database is: other hosts may serve it too. Raises CannotServe."""
+    if settings.database.url and settings.server.secret is None:
+        raise CannotServe(
+            "With a database of your own, set [server] secret or HYPEREAL_SERVER__SECRET to at least 32 random "
+            "characters, the same on every host (`openssl rand -hex 32` prints some)."
+        )
+
+
+def _made_once(path: Path, make: Callable[[], str]) -> str:
     if path.exists():
         return path.read_text(encoding="ascii").strip()
-    name = str(uuid.uuid4())
-    write_whole(path, name.encode())
-    return name
+    made = make()
+    write_whole(path, made.encode())
+    return made
 
 
 def write_whole(path: Path, content: bytes) -> None:

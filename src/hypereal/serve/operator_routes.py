@@ -78,6 +78,14 @@ class _Collector:
             for snapshot in self._snapshots:
                 gauge.add_metric([snapshot.process], getattr(snapshot, name))
             yield gauge
+        dropped = CounterMetricFamily(
+            "hypereal_conversations_dropped",
+            "Conversations that should have been kept and were lost.",
+            labels=["process"],
+        )
+        for snapshot in self._snapshots:
+            dropped.add_metric([snapshot.process], snapshot.conversations_dropped)
+        yield dropped
         yield from _targets(self._snapshots)
         yield from _calls(self._snapshots)
 

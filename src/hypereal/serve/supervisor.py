@@ -135,10 +135,12 @@ class Supervisor:
         return lock
 
     async def _start(self) -> None:
+        folders.check_secret(self._settings)
+        secret = self._settings.server.secret or folders.secret(self._data_dir)
         await self._start_database()
         instance = folders.instance_id(self._data_dir)
         await self._wiring.close_dead(self._url, instance, frozenset())
-        await self._bind(instance)
+        await self._bind(instance, secret)
         control, local = self._others
         await asyncio.gather(*(child.start() for child in (*self._data, control)))
         for child in (*self._data, control):
@@ -156,7 +158,7 @@ class Supervisor:
             self._postgres_tasks = {asyncio.create_task(self._postgres.keep_running())}
         await self._wiring.migrate(self._url)
 
-    async def _bind(self, instance: str) -> None:
+    async def _bind(self, instance: str, secret: str) -> None:
         server, commands = self._settings.server, self._wiring.commands
         self._listeners = await asyncio.to_thread(listen.bind, server.host, server.port, server.workers)
         self._port = int(self._listeners[0].getsockname()[1])
@@ -178,7 +180,9 @@ class Supervisor:
         )
         self._data = [
             ChildProcess(
-                msgspec.structs.replace(spec, name=f"data-{slot}", slot=slot, listen_fd=listener.fileno()),
+                msgspec.structs.replace(
+                    spec, name=f"data-{slot}", slot=slot, listen_fd=listener.fileno(), secret=secret
+                ),
                 commands.data,
                 listener,
                 MALLOC,

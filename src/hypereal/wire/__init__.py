@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from hypereal.kit.dialects import Dialect
 from hypereal.wire import members
 from hypereal.wire.anthropic_messages import AnthropicMessages
-from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream, continued
+from hypereal.wire.bridges import BRIDGES, Bridge, BridgedStream, as_vendors, continued, conversation
 from hypereal.wire.cache_breakpoints import BYTES_PER_TOKEN_MOST, Place, Prefix, Prefixes, find_prefixes
 from hypereal.wire.cache_report import CacheReport, cache_delta_at, has_cache_delta, report_in_answer, report_in_stream
 from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
@@ -74,8 +74,10 @@ __all__ = [
     "WireDialect",
     "anthropic_list",
     "anthropic_model",
+    "as_vendors",
     "cache_delta_at",
     "continued",
+    "conversation",
     "find_prefixes",
     "finish_at",
     "gemini_list",

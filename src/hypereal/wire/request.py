@@ -20,5 +20,7 @@ class Request(msgspec.Struct, kw_only=True, gc=False):
     output_tokens_max: int | None = None
     """The caller's own limit of output per choice, thinking included."""
     choices: int = 1
+    continues: str | None = None
+    """The earlier response that the caller named, where its conversation stands in `fields` in the place of its id."""
     wants_usage: bool = True
     """False: a chat stream whose caller did not ask for usage, so it goes into the finish chunk (`chat_finish`)."""

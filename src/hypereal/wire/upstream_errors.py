@@ -31,19 +31,19 @@ _STATUSES = {
     "authentication_error": 401,
     "invalid_api_key": 401,
     "billing_error": 402,
+    "insufficient_quota": 402,  # the account is empty, which no waiting mends
     "permission_error": 403,
     "not_found_error": 404,
     "model_not_found": 404,
     "request_too_large": 413,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
-    "insufficient_quota": 429,
     "api_error": 500,
     "server_error": 500,
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""What the vendor answers with where it finds the same before a stream has begun."""
+"""What an error inside a 200 would have been as an answer of its own."""
 
 _any = msgspec.json.Decoder(Any)
 

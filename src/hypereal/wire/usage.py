@@ -262,7 +262,7 @@ def _messages_fields(part: MessagesUsage) -> dict[str, int]:
 def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, searches: int = 0) -> Usage | None:
     """TOTAL holds the cache's share, save where that is the larger: then it stands beside it (seen at xAI)."""
     counts = (total, read, write, output, reasoning, searches)
-    if not _are_sane(counts):
+    if min(counts) < 0 or not 0 < max(counts) <= TOKENS_MAX:
         return None
     fresh = total - read - write
     return Usage(

@@ -39,9 +39,9 @@ CHAT, RESPONSES = Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES
 MESSAGES, GEMINI = Dialect.ANTHROPIC_MESSAGES, Dialect.GEMINI
 
 
-def _agents(kind: str, dialect: Dialect) -> Row:
+def _agents(kind: str, dialect: Dialect, model: str = "gpt-5.4", upstream: Dialect | None = None) -> Row:
     start = in_python("agents_sdk.py", kind)
-    return Row("openai-agents", kind, "/v1", "gpt-5.4", dialect, start)
+    return Row("openai-agents", kind, "/v1", model, dialect, start, upstream)
 
 
 def _langchain(kind: str, base: str, model: str, dialect: Dialect) -> Row:
@@ -57,6 +57,8 @@ ROWS = [
     _agents("responses", RESPONSES),
     _agents("chat, streamed", CHAT),
     _agents("chat", CHAT),
+    _agents("responses, by id, streamed", RESPONSES, "kimi-k2.5", CHAT),
+    _agents("responses, by id", RESPONSES, "kimi-k2.5", CHAT),
     _langchain("ChatOpenAI, streamed", "/v1", "gpt-5.4", CHAT),
     _langchain("ChatOpenAI", "/v1", "gpt-5.4", CHAT),
     _langchain("ChatOpenAI (Responses)", "/v1", "gpt-5.4", RESPONSES),

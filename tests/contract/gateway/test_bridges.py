@@ -144,6 +144,8 @@ def test_the_google_client_in_a_tool_loop(gemini: genai.Client, upstream: Upstre
     assert_turns_are_whole(last_turns(upstream))
 
 
+FULL = vendors.event({"error": {"message": "They are full.", "code": 503}})
+DONE = vendors.event(b"[DONE]")
 BODIES = [
     pytest.param("/v1/messages", {"max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}, id="messages"),
     pytest.param("/v1/responses", {"input": "hi"}, id="responses"),
@@ -152,9 +154,22 @@ BODIES = [
 bodies = pytest.mark.parametrize(("path", "body"), BODIES)
 
 
-def ends_with_an_error(answer: raw.Answer) -> bool:
-    last = answer.events[-1]
-    return "error" in last or last.get("type") == "response.failed"
+def broken_off(
+    path: str, body: dict[str, Any], broken: list[scripts.Step], server: Server, upstream: Upstream, caller: Caller
+) -> raw.Answer:
+    """A stream whose upstream goes on with BROKEN once the caller has its beginning, and then says no more."""
+    gate = upstream.gate()
+    upstream.answer(MODEL, [*scripts.stream(vendors.chat_events()[:3], ends=False), gate, *broken, upstream.gate()])
+    with raw.Raw(server.url) as connection:
+        connection.post(path, {"model": MODEL, "stream": True, **body}, caller.secret)
+        head = connection.head()
+        first = next(connection.chunks())
+        gate.open()
+        return raw.Answer(head.status, head.fields, first + b"".join(connection.chunks()))
+
+
+def is_error(event: Any) -> bool:
+    return "error" in event or event.get("type") == "response.failed"
 
 
 @bodies
@@ -173,21 +188,61 @@ def test_a_bridged_call_is_billed_by_what_the_upstream_counted(path, body, strea
 @bodies
 @pytest.mark.parametrize(
     "broken",
-    [[Do.CUT], [b"0\r\n\r\n"], [scripts.chunk(vendors.event({"error": {"message": "full", "code": 503}})), Do.CUT]],
+    [
+        pytest.param([Do.CUT], id="cut"),
+        pytest.param([b"0\r\n\r\n"], id="ended before its last event"),
+        pytest.param([scripts.chunk(FULL), Do.CUT], id="an error, then cut"),
+        pytest.param([scripts.chunk(FULL), b"0\r\n\r\n"], id="an error, then the end"),
+        pytest.param([scripts.chunk(FULL + DONE), b"0\r\n\r\n"], id="an error, then the end of a whole answer"),
+        pytest.param([scripts.chunk(vendors.chat_chunk({}, "network_error"))], id="a reason that is none"),
+    ],
 )
-def test_a_bridged_stream_that_breaks_off_ends_with_an_error(
+def test_a_bridged_stream_that_breaks_off_ends_with_one_error(
     path, body, broken, server: Server, upstream: Upstream, caller: Caller
 ):
-    gate = upstream.gate()
-    upstream.answer(MODEL, [*scripts.stream(vendors.chat_events()[:3], ends=False), gate, *broken])
-    with raw.Raw(server.url) as connection:
-        connection.post(path, {"model": MODEL, "stream": True, **body}, caller.secret)
-        head = connection.head()
-        first = next(connection.chunks())
-        gate.open()
-        answer = raw.Answer(head.status, head.fields, first + b"".join(connection.chunks()))
-    assert ends_with_an_error(answer)
+    """At once, also where the upstream keeps the connection open after its error."""
+    answer = broken_off(path, body, broken, server, upstream, caller)
+    assert [is_error(event) for event in answer.events] == [False] * (len(answer.events) - 1) + [True]
     assert vendors.TEXT[0] in answer.body.decode()
+    is_full = FULL in b"".join(part for part in broken if isinstance(part, bytes))
+    if is_full:
+        assert "They are full." in json.dumps(answer.events[-1])
+    numbers = [event["sequence_number"] for event in answer.events if "sequence_number" in event]
+    assert numbers == list(range(len(numbers)))
+    row = server.usage(answer.request_id)
+    assert (row["status"], row["is_estimated"]) == (503 if is_full else 502, True)
+
+
+def test_a_failed_response_has_the_id_that_it_began_with(server: Server, upstream: Upstream, caller: Caller):
+    answer = broken_off("/v1/responses", {"input": "hi"}, [scripts.chunk(FULL)], server, upstream, caller)
+    assert answer.events[0]["response"]["id"] == answer.events[-1]["response"]["id"]
+
+
+def test_heartbeats_of_a_bridged_response_have_the_number_of_the_event_before(
+    server: Server, upstream: Upstream, caller: Caller
+):
+    """Silent before its first event and in mid-stream, which then breaks off; both at once, to wait for them once."""
+    said, gates = vendors.chat_events(), [upstream.gate(), upstream.gate()]
+    upstream.answer(MODEL, scripts.stream([gates[0], *said]), scripts.stream([*said[:3], gates[1], FULL]))
+    with raw.Raw(server.url) as early, raw.Raw(server.url) as late:
+        for connection in (early, late):
+            connection.post("/v1/responses", {"model": MODEL, "input": "hi", "stream": True}, caller.secret)
+            upstream.request(int(connection is late))
+        heads, chunks = [each.head() for each in (late, early)], [each.chunks() for each in (late, early)]
+        got = [b"", b""]
+        for at in (0, 1):
+            while b"keepalive" not in got[at]:
+                got[at] += next(chunks[at])
+            gates[1 - at].open()
+            got[at] += b"".join(chunks[at])
+    broken, whole = (raw.Answer(head.status, head.fields, body).events for head, body in zip(heads, got, strict=True))
+    kinds = [(event["type"], event["sequence_number"]) for event in whole]
+    assert kinds[:2] == [("keepalive", 0), ("response.created", 0)]
+    assert kinds[-1] == ("response.completed", len(kinds) - 2)
+    beat = next(event for event in broken if event["type"] == "keepalive")
+    numbers = [event["sequence_number"] for event in broken if event is not beat]
+    assert numbers == list(range(len(numbers)))
+    assert beat["sequence_number"] == numbers[-2]
 
 
 @bodies
@@ -195,9 +250,34 @@ def test_a_stream_in_the_smallest_pieces_is_the_same(path, body, server: Server,
     ways = (scripts.stream, scripts.byte_by_byte, scripts.in_one_chunk, scripts.with_crlf)
     upstream.answer(MODEL, *[way(tool_events()) for way in ways])
     ask = {"model": MODEL, "stream": True, **body}
-    one, *others = [server.call(path, ask, caller.secret).events for _ in ways]
-    assert NAME in json.dumps(one)
+    answers = [server.call(path, ask, caller.secret) for _ in ways]
+    one, *others = [answer.body.replace(answer.request_id[4:].encode(), b"ID") for answer in answers]
+    assert NAME.encode() in one
     assert others == [one] * 3
+
+
+LIMITS = [
+    pytest.param("/v1/messages", {"max_tokens": 128_000, "messages": [{"role": "user", "content": "hi"}]}),
+    pytest.param("/v1/responses", {"max_output_tokens": 128_000, "input": "hi"}),
+    pytest.param(
+        "/v1/gemini", {"generationConfig": {"maxOutputTokens": 128_000}, "contents": [{"parts": [{"text": "hi"}]}]}
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), LIMITS)
+@pytest.mark.parametrize(("model", "limit"), [("chat-only", 65_536), (MODEL, 128_000)], ids=["known", "unknown"])
+def test_a_limit_of_output_is_no_more_than_the_model_gives(
+    model, limit, path, body, server: Server, upstream: Upstream, caller: Caller
+):
+    assert server.call(path, {"model": model, **body}, caller.secret).status == 200
+    assert upstream.request().json["max_tokens"] == limit
+
+
+def test_a_native_limit_of_output_stays_as_it_is(server: Server, upstream: Upstream, caller: Caller):
+    body = {"model": "claude-haiku-4-5", "max_tokens": 128_000, "messages": [{"role": "user", "content": "hi"}]}
+    assert server.call("/v1/messages", body, caller.secret).status == 200
+    assert upstream.request().json["max_tokens"] == 128_000
 
 
 def test_what_a_bridge_cannot_carry_is_refused_and_costs_nothing(server: Server, upstream: Upstream):

@@ -163,6 +163,18 @@ def test_with_the_operators_database_none_is_started(running: Supervised, data_d
     assert running.postgres_runs()
 
 
+def test_the_operators_database_wants_the_operators_secret(data_dir: Path) -> None:
+    code, complaint = Supervised(data_dir, url="postgresql://nobody@127.0.0.1:9/none", secret="").end_by_itself()
+    assert code == 1
+    assert "HYPEREAL_SERVER__SECRET" in complaint
+    assert not (data_dir / "secret").exists()
+
+
+def test_data_processes_alone_know_the_secret(running: Supervised) -> None:
+    assert running.ask()["secret"] == (running.data_dir / "secret").read_text()
+    assert running.ask_control()["secret"] == ""
+
+
 @needs_local_model
 def test_the_local_model_starts_on_the_first_call_and_again_after_a_crash(running: Supervised) -> None:
     others = children_of(running.process.pid)

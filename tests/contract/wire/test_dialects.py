@@ -324,9 +324,9 @@ def test_events_of_wrong_shapes_do_no_harm(dialect: WireDialect, said: list[dict
     uses = [lambda: dialect.fold(stream), lambda: dialect.unfold(body)]
     if bridge is not None:
         request = dialect.read(body_of(dialect))
-        through = bridge.stream(request, PLAIN)
+        through = bridge.stream(request, PLAIN, "7")
         through.feed(stream), through.end()
-        uses.append(lambda: bridge.answer(body, request, PLAIN))
+        uses.append(lambda: bridge.answer(body, request, PLAIN, "7"))
     for use in uses:
         try:
             use()

@@ -43,3 +43,15 @@ def test_thousands_that_wait_no_more_are_passed_over_and_hold_nothing():
     assert went == ["wanted"]
     budget.give_back(100)
     assert budget.bytes_held == 0
+
+
+def test_what_comes_beside_a_body_is_counted_or_refused_at_once():
+    budget = BodyBudget(100)
+    assert budget.take_now(60)
+    assert not budget.take_now(60)
+    assert budget.bytes_held == 60
+    assert not budget.take(50, accept)
+    assert not budget.take_now(10)  # somebody waits longer
+    budget.give_back(60)
+    assert budget.bytes_held == 50
+    assert budget.take_now(10)

@@ -698,11 +698,13 @@ def test_answers_of_one_connection_are_bounded_each_for_itself(monkeypatch):
         line.send()
 
 
-def test_a_call_that_looks_first_sees_all_that_came_with_a_long_announcement():
+def test_a_call_that_looks_first_is_told_whether_more_came_behind_a_long_announcement():
     long, short = b'data: {"announces":"%s"}\n\n' % (b"x" * FIRST_BYTES), b'data: {"content":1}\n\n'
     line = Line().answer(SSE + chunk(long) + chunk(short))
-    assert line.upstream.newest() == long + short
+    assert line.upstream.newest() == line.upstream.first == long
+    assert line.upstream.has_more_than_first
+    assert line.upstream.events() == long + short
     line.upstream.hold()
     line.answer(chunk(short))
     assert line.upstream.newest() == short
-    assert line.upstream.first == long
+    assert not line.upstream.has_more_than_first

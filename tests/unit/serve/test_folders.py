@@ -60,3 +60,11 @@ def test_a_socket_folder_that_is_a_link_is_refused(tmp_path: Path, monkeypatch: 
 
 def test_the_name_of_an_installation_is_kept(tmp_path: Path) -> None:
     assert folders.instance_id(tmp_path) == folders.instance_id(tmp_path)
+
+
+def test_a_secret_is_made_once_and_private(tmp_path: Path) -> None:
+    made = folders.secret(tmp_path)
+    assert len(made) >= 32
+    assert folders.secret(tmp_path) == made
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    assert folders.secret(tmp_path) != folders.instance_id(tmp_path)

@@ -107,6 +107,7 @@ def _data_folder(data_dir: Path) -> Finding:
 
 
 async def _database(settings: Settings) -> Finding:
+    folders.check_secret(settings)
     if not settings.database.url and not (settings.server.data_dir / "postgres").exists():
         return _ok("database", "not made yet; `hypereal serve` makes it")
     async with reach_database(settings, "doctor") as url:

@@ -4,7 +4,8 @@ One path for both kinds of answers: a plain one is the stream that it stands for
 say different things.
 """
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError
 from hypereal.wire import members
-from hypereal.wire.bridges.chat_answers import ChatReader, Failed, Grown, Kind, Piece
+from hypereal.wire.bridges.chat_answers import ChatReader, Grown, Kind, Piece
 from hypereal.wire.bridges.chat_requests import AsChat, translated
 from hypereal.wire.folding import openai_chat
 from hypereal.wire.folding.decoding import unusable
@@ -34,14 +35,25 @@ class BridgedStream:
     def __init__(self, reader: ChatReader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
+        self.failure: HyperealError | None = None
+        """The error that the upstream's stream ended with. The caller has not been told of it."""
 
     def feed(self, stream: bytes) -> bytes:
         """Take the upstream's next whole events, however they are grouped; returns the caller's."""
-        return b"".join([self._writer.write(piece) for piece in self._reader.feed(stream)])
+        return self._written(self._reader.feed(stream))
 
     def end(self) -> bytes:
         """The upstream's stream is over: the caller's last events; nothing where it was cut."""
-        return b"".join([self._writer.write(piece) for piece in self._reader.end()])
+        return self._written(self._reader.end())
+
+    def _written(self, pieces: Iterable[Piece]) -> bytes:
+        parts: list[bytes] = []
+        try:
+            for piece in pieces:
+                parts.append(self._writer.write(piece))
+        except HyperealError as error:
+            self.failure = error
+        return b"".join(parts)
 
 
 class Bridge:
@@ -64,42 +76,52 @@ class Bridge:
         self._as_chat = as_chat
         self._writer = writer
         self._fold = fold
+        self._output_tokens_max: int | None = None
+
+    def within(self, output_tokens_max: int) -> "Bridge":
+        """The same for a model that gives OUTPUT_TOKENS_MAX at most: a caller's higher limit is lowered to it.
+
+        Clients ask for what their own vendor's models give, and other vendors refuse that.
+        """
+        bridge = copy.copy(self)
+        bridge._output_tokens_max = output_tokens_max
+        return bridge
 
     def request(self, request: Request, profile: Profile) -> Request:
         """The call in chat, ready for its `write`. Raises InvalidRequest for what it cannot carry."""
         fields = {"model": msgspec.Raw(encode(request.model))} | translated(request.fields, self._as_chat, profile)
         if request.stream:
             fields["stream"] = members.TRUE
+        limit = request.output_tokens_max
+        if limit is not None and self._output_tokens_max is not None and limit > self._output_tokens_max:
+            limit = self._output_tokens_max
+            fields[profile.output_limit] = msgspec.Raw(encode(limit))
         return Request(
             dialect=self.upstream,
             model=request.model,
             stream=request.stream,
             fields=fields,
             size_bytes=request.size_bytes,
-            output_tokens_max=request.output_tokens_max,
+            output_tokens_max=limit,
             choices=request.choices,
             wants_usage=False,
         )
 
-    def answer(self, body: bytes, request: Request, profile: Profile) -> bytes:
-        """The plain answer BODY to REQUEST, the caller's own. Raises UpstreamFailed where BODY is none."""
+    def answer(self, body: bytes, request: Request, profile: Profile, answer_id: str) -> bytes:
+        """The plain answer BODY to REQUEST, the caller's own, under ANSWER_ID, which its dialect gives a prefix.
+
+        Raises UpstreamFailed where BODY is none.
+        """
         try:
-            reader, writer = ChatReader(profile), self._writer(request)
+            reader, writer = ChatReader(profile, answer_id), self._writer(request)
             pieces = [*reader.feed(openai_chat.unfold(body)), *reader.end()]
-            _raise_failed(pieces)
             return self._fold(b"".join([writer.write(piece) for piece in pieces if not _is_of_broken_call(piece)]))
         except RecursionError:
             raise unusable() from None
 
-    def stream(self, request: Request, profile: Profile) -> BridgedStream:
-        """The translation of one stream that answers REQUEST, the caller's own."""
-        return BridgedStream(ChatReader(profile), self._writer(request))
-
-
-def _raise_failed(pieces: list[Piece]) -> None:
-    error: HyperealError | None = next((piece.error for piece in pieces if isinstance(piece, Failed)), None)
-    if error is not None:
-        raise error
+    def stream(self, request: Request, profile: Profile, answer_id: str) -> BridgedStream:
+        """The translation of one stream that answers REQUEST, the caller's own, under ANSWER_ID."""
+        return BridgedStream(ChatReader(profile, answer_id), self._writer(request))
 
 
 def _is_of_broken_call(piece: Piece) -> bool:

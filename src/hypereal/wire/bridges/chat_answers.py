@@ -7,7 +7,7 @@ can be written as the events come. The vendors' own ways are known here and nowh
 
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -88,6 +88,7 @@ class Opened(msgspec.Struct, frozen=True):
     """The answer begins. Members that the upstream left out are empty or 0."""
 
     id: str
+    """Ours, without a prefix: not every upstream's are unique, and callers continue answers by them."""
     model: str
     created_unix_s: int
 
@@ -127,13 +128,7 @@ class Finished(msgspec.Struct, frozen=True):
     usage: Usage | None
 
 
-class Failed(msgspec.Struct, frozen=True):
-    """It ended with an error instead."""
-
-    error: HyperealError
-
-
-Piece = Opened | Begun | Grown | Ended | Finished | Failed
+Piece = Opened | Begun | Grown | Ended | Finished
 
 
 class _Choice:
@@ -194,10 +189,14 @@ class _Choice:
 
 
 class ChatReader:
-    """One answer, read as its events come. What it yields must be taken to the end."""
+    """One answer, read as its events come. What it yields must be taken to the end.
 
-    def __init__(self, profile: Profile) -> None:
+    It raises the error that ends the answer instead, where there is one: a HyperealError, after which nothing follows.
+    """
+
+    def __init__(self, profile: Profile, answer_id: str) -> None:
         self._profile = profile
+        self._answer_id = answer_id
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._is_opened = False
@@ -213,7 +212,7 @@ class ChatReader:
             if payload == events.DONE:
                 yield from self._finish()
             elif self._size_bytes > ANSWER_BYTES_MAX:
-                yield self._fail(UpstreamFailed("The upstream's answer is too large."))
+                self._fail(UpstreamFailed("The upstream's answer is too large."))
             else:
                 yield from self._read(payload)
 
@@ -229,11 +228,10 @@ class ChatReader:
         except UNREADABLE:
             return
         if (error := error_of_value(200, chunk)) is not None:
-            yield self._fail(_as_error(error))
-            return
+            self._fail(_as_error(error))
         if not self._is_opened:
             self._is_opened = True
-            yield Opened(_text(chunk.get("id")), _text(chunk.get("model")), position(chunk.get("created")))
+            yield Opened(self._answer_id, _text(chunk.get("model")), position(chunk.get("created")))
         self._usage = self._usage_in(chunk) or self._usage
         for piece in objects(chunk.get("choices")):
             yield from self._read_choice(piece)
@@ -245,8 +243,7 @@ class ChatReader:
         _take_delta(choice, mapping(piece.get("delta")))
         reason = _text(piece.get("finish_reason"))
         if reason in _FAILURES:
-            yield self._fail(UpstreamFailed(f"The upstream broke off ({reason})."))
-            return
+            self._fail(UpstreamFailed(f"The upstream broke off ({reason})."))
         choice.stop = _text(piece.get("stop_reason")) or _text(piece.get("matched_stop")) or choice.stop
         if reason:
             choice.finish = Finish(_REASONS.get(reason, reason), choice.stop)
@@ -254,16 +251,15 @@ class ChatReader:
 
     def _finish(self) -> Iterator[Piece]:
         if not self._choices:
-            yield self._fail(unusable())
-            return
+            self._fail(unusable())
         self._is_over = True
         for choice in self._choices.values():
             yield from choice.tell(is_over=True)
         yield Finished({index: _finish_of(choice) for index, choice in self._choices.items()}, self._usage)
 
-    def _fail(self, error: HyperealError) -> Failed:
+    def _fail(self, error: HyperealError) -> NoReturn:
         self._is_over = True
-        return Failed(error)
+        raise error
 
     def _usage_in(self, holder: dict[str, Any]) -> Usage | None:
         """Moonshot has it in a choice."""

@@ -128,7 +128,7 @@ def test_a_cut_stream_does_not_look_whole(
 def test_what_is_no_completion_is_the_upstreams_failure(dialect: Dialect, body: bytes) -> None:
     request = bridging.read(dialect, BODIES[dialect])
     with pytest.raises(UpstreamFailed):
-        BRIDGES[dialect, Dialect.OPENAI_CHAT].answer(body, request, TAKES_ALL)
+        BRIDGES[dialect, Dialect.OPENAI_CHAT].answer(body, request, TAKES_ALL, bridging.ANSWER_ID)
 
 
 @every_bridge
@@ -145,6 +145,32 @@ def test_a_stream_that_fails_ends_with_one_error(dialect: Dialect, reads: list[b
     last = b"data: " + json.dumps(events_of(stream)[-1]).encode() + b"\n\n"
     assert DIALECTS[dialect].error_in(last) is not None
     assert b"[DONE]" not in stream
+
+
+LIMITS = {
+    Dialect.GEMINI: lambda limit: {"generationConfig": {"maxOutputTokens": limit}},
+    Dialect.ANTHROPIC_MESSAGES: lambda limit: {"max_tokens": limit},
+    Dialect.OPENAI_RESPONSES: lambda limit: {"max_output_tokens": limit},
+}
+
+
+@every_bridge
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize(("asked", "sent"), [(999, 999), (1000, 1000), (1001, 1000), (128_000, 1000)])
+def test_a_limit_over_what_the_model_gives_is_lowered(dialect: Dialect, name: str, asked: int, sent: int) -> None:
+    bridge, profile = BRIDGES[dialect, Dialect.OPENAI_CHAT], Profile(output_limit=name)
+    request = bridging.read(dialect, BODIES[dialect] | LIMITS[dialect](asked))
+    lowered = bridge.within(1000).request(request, profile)
+    assert (bytes(lowered.fields[name]), lowered.output_tokens_max) == (str(sent).encode(), sent)
+    assert bytes(bridge.request(request, profile).fields[name]) == str(asked).encode()
+
+
+@every_bridge
+def test_who_names_no_limit_gets_none(dialect: Dialect) -> None:
+    if dialect is not Dialect.ANTHROPIC_MESSAGES:  # whose callers must name one
+        request = bridging.read(dialect, BODIES[dialect])
+        sent = BRIDGES[dialect, Dialect.OPENAI_CHAT].within(1000).request(request, TAKES_ALL)
+        assert TAKES_ALL.output_limit not in sent.fields
 
 
 @every_bridge
@@ -217,7 +243,7 @@ def test_requests_of_wrong_shapes_are_carried_or_refused(dialect: Dialect, data:
         return
     message = {"content": "a", "tool_calls": [bridging.call("c", "ls", "{}")]}
     try:
-        bridge.answer(json.dumps(bridging.answer(message)).encode(), request, TAKES_ALL)
+        bridge.answer(json.dumps(bridging.answer(message)).encode(), request, TAKES_ALL, bridging.ANSWER_ID)
     except HyperealError as error:
         raise AssertionError("what was asked can be answered") from error
 

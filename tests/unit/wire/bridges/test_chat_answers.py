@@ -5,12 +5,12 @@ from tests.support.bridging import DONE, USAGE, chunk
 
 from hypereal.kit.errors import Overloaded, UpstreamFailed
 from hypereal.wire.bridges import chat_answers
-from hypereal.wire.bridges.chat_answers import Begun, ChatReader, Ended, Failed, Finished, Grown, Opened
+from hypereal.wire.bridges.chat_answers import Begun, ChatReader, Ended, Finished, Grown, Opened
 from hypereal.wire.usage import PROFILES
 
 
 def pieces(*reads: bytes) -> list[Any]:
-    reader = ChatReader(PROFILES["local"])
+    reader = ChatReader(PROFILES["local"], "7")
     return [piece for each in reads for piece in reader.feed(each)] + list(reader.end())
 
 
@@ -66,7 +66,7 @@ def test_a_refusal_is_a_block_of_its_own() -> None:
 
 def test_a_call_goes_out_as_its_fragments_come() -> None:
     reads = [calls(fragment(0, "", "ls", "c1")), calls(fragment(0, '{"a"')), calls(fragment(0, ":1}"))]
-    reader = ChatReader(PROFILES["local"])
+    reader = ChatReader(PROFILES["local"], "7")
     live = [[type(piece) for piece in reader.feed(each)] for each in reads]
     assert live == [[Opened, Begun], [Grown], [Grown]]
 
@@ -156,14 +156,19 @@ def test_an_end_is_told_once() -> None:
     [({"message": "x", "code": 503}, Overloaded), ({"message": "x", "code": "insufficient_quota"}, UpstreamFailed)],
 )
 def test_an_error_keeps_its_words_and_code(error: dict[str, Any], kind: type) -> None:
-    failed = pieces(chunk({"content": "a"}), chunk(None, error=error), chunk({"content": "b"}), DONE)[-1]
-    assert isinstance(failed, Failed)
-    assert isinstance(failed.error, kind)
-    assert (failed.error.message, failed.error.code) == ("x", str(error["code"]))
+    with pytest.raises(kind) as failed:
+        pieces(chunk({"content": "a"}), chunk(None, error=error))
+    assert (failed.value.message, failed.value.code) == ("x", str(error["code"]))
+
+
+def test_nothing_follows_an_error() -> None:
+    reader = ChatReader(PROFILES["local"], "7")
+    with pytest.raises(UpstreamFailed):
+        list(reader.feed(chunk(None, error={"message": "x"})))
+    assert [*reader.feed(chunk({"content": "b"}, "stop") + DONE), *reader.end()] == []
 
 
 def test_an_answer_without_an_end_in_sight_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat_answers, "ANSWER_BYTES_MAX", 500)
-    found = pieces(*[chunk({"content": "a" * 100})] * 5, DONE)
-    assert isinstance(found[-1], Failed)
-    assert "too large" in found[-1].error.message
+    with pytest.raises(UpstreamFailed, match="too large"):
+        pieces(*[chunk({"content": "a" * 100})] * 5, DONE)

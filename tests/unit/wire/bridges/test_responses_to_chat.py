@@ -270,7 +270,7 @@ def test_the_response_says_again_what_was_asked() -> None:
         "text": {"verbosity": "low"},
         "temperature": 1.0,
     }
-    reply = replied({"content": "a"}, **asked, store=True)
+    reply = replied({"content": "a"}, **asked, store=False)
     assert {name: reply[name] for name in asked} == asked
     assert (reply["tool_choice"], reply["store"], reply["model"]) == ("auto", False, "m")
 
@@ -279,7 +279,7 @@ def test_a_body_on_many_lines_does_not_break_events() -> None:
     request = bridging.read(Dialect.OPENAI_RESPONSES, {"input": "hi"})
     body = json.dumps({"model": "m", "input": "hi", "tools": TOOLS}, indent=2).replace("\n", "\r\n").encode()
     from_lines = bridging.DIALECTS[Dialect.OPENAI_RESPONSES].read(body)
-    through = bridging.BRIDGES[Dialect.OPENAI_RESPONSES, Dialect.OPENAI_CHAT].stream(from_lines, TAKES_ALL)
+    through = bridging.BRIDGES[Dialect.OPENAI_RESPONSES, Dialect.OPENAI_CHAT].stream(from_lines, TAKES_ALL, "7")
     stream = through.feed(chunk({"content": "a"}, "stop") + DONE)
     assert request.model == from_lines.model
     assert events_of(stream)[-1]["response"]["tools"] == TOOLS

@@ -5,8 +5,8 @@ from typing import Any, assert_never
 
 import msgspec
 
-from hypereal.wire import errors, events, members
-from hypereal.wire.bridges.chat_answers import Begun, Block, Ended, Failed, Finish, Finished, Grown, Kind, Opened, Piece
+from hypereal.wire import events, members
+from hypereal.wire.bridges.chat_answers import Begun, Block, Ended, Finish, Finished, Grown, Kind, Opened, Piece
 from hypereal.wire.bridges.chat_requests import chat_name
 from hypereal.wire.bridges.gemini_to_chat.spelling import camel
 from hypereal.wire.bridges.opaque import seal
@@ -46,8 +46,6 @@ class GeminiWriter:
                 return self._ended(piece.block)
             case Finished():
                 return self._finished(piece)
-            case Failed():
-                return events.event(errors.gemini(piece.error))
             case _:
                 assert_never(piece)
         return b""

@@ -2,10 +2,9 @@
 
 from typing import Any, assert_never
 
-from hypereal.kit.ids import new_id
 from hypereal.kit.usage import Usage
-from hypereal.wire import errors, events, members
-from hypereal.wire.bridges.chat_answers import Begun, Block, Ended, Failed, Finished, Grown, Kind, Opened, Piece
+from hypereal.wire import events, members
+from hypereal.wire.bridges.chat_answers import Begun, Block, Ended, Finished, Grown, Kind, Opened, Piece
 from hypereal.wire.bridges.chat_requests import chat_name
 from hypereal.wire.bridges.opaque import seal
 from hypereal.wire.folding.decoding import mapping, objects
@@ -50,14 +49,12 @@ class MessagesWriter:
                 return self._end(piece.block)
             case Finished():
                 return self._finish(piece)
-            case Failed():
-                return events.named_event("error", errors.superset(piece.error, ""))
             case _:
                 assert_never(piece)
 
     def _start(self, piece: Opened) -> bytes:
         message: dict[str, Any] = {
-            "id": "msg_" + piece.id.removeprefix("chatcmpl-") if piece.id else new_id("msg"),
+            "id": f"msg_{piece.id}",
             "type": "message",
             "role": "assistant",
             "model": self._model,

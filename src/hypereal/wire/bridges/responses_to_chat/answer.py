@@ -5,14 +5,13 @@ from typing import Any, assert_never
 import msgspec
 
 from hypereal.kit.clock import coarse
-from hypereal.kit.ids import new_id
 from hypereal.kit.usage import Usage
-from hypereal.wire import errors, events, members
-from hypereal.wire.bridges.chat_answers import Begun, Block, Ended, Failed, Finished, Grown, Opened, Piece
+from hypereal.wire import events, members
+from hypereal.wire.bridges.chat_answers import Begun, Block, Ended, Finished, Grown, Opened, Piece
 from hypereal.wire.bridges.responses_to_chat.items import Event, Item, SignatureItem, item_of
 from hypereal.wire.bridges.responses_to_chat.tools import FlatTools, offered
 from hypereal.wire.folding.decoding import mapping
-from hypereal.wire.members import NULL, encode
+from hypereal.wire.members import FALSE, NULL, encode
 from hypereal.wire.request import Request
 
 _ECHOED: dict[str, Any] = {
@@ -42,7 +41,8 @@ class ResponsesWriter:
     def __init__(self, request: Request) -> None:
         self._tools = FlatTools(offered(_decoded(request, "tools"), _bringing_tools(request)))
         self._shows_reasoning = mapping(_decoded(request, "reasoning")).get("summary") is not None
-        self._base = ""
+        self._id = ""
+        """What the ids of this response are made of."""
         self._response = _response(request)
         self._output: list[dict[str, Any]] = []
         self._item: Item | None = None
@@ -65,15 +65,12 @@ class ResponsesWriter:
                 parts = self._end(piece.block)
             case Finished():
                 parts = self._finish(piece)
-            case Failed():
-                failure = {"code": errors.responses_code(piece.error), "message": piece.error.message}
-                parts = [self._told("failed", status="failed", error=failure, output=self._output)]
             case _:
                 assert_never(piece)
         return b"".join([self._numbered(part) for part in parts])
 
     def _open(self, piece: Opened) -> list[Event]:
-        self._base = piece.id.removeprefix("chatcmpl-") or self._base
+        self._id = piece.id
         self._response["created_at"] = piece.created_unix_s or self._response["created_at"]
         return [self._told("created"), self._told("in_progress")]
 
@@ -110,13 +107,6 @@ class ResponsesWriter:
         usage = _usage(piece.usage)
         return [self._told(status, status=status, incomplete_details=details, output=self._output, usage=usage)]
 
-    @property
-    def _id(self) -> str:
-        """What the ids of this response are made of."""
-        if not self._base:
-            self._base = new_id("resp").removeprefix("resp_")
-        return self._base
-
     def _told(self, name: str, **members: Any) -> Event:
         """The response as it is now."""
         response = {"id": f"resp_{self._id}", **self._response, **members}
@@ -144,8 +134,8 @@ def _response(request: Request) -> dict[str, Any]:
         "incomplete_details": None,
         "model": request.model,
         "output": [],
-        "previous_response_id": None,
-        "store": False,  # nothing is kept here, whatever was asked
+        "previous_response_id": request.continues,
+        "store": request.fields.get("store") != FALSE,
         "usage": None,
     }
     return fixed | echoed
