@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 # As before, but a batch also says the least that helps it, and what it wishes for beyond its needs: half of an equal
 # share of the rest at most, and nothing while the pool is short. A need that is not met in full while other processes
