@@ -87,7 +87,7 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last:
                 await call.aside(way.seal.make_ready())
             pool, head, body = _request(call, bill, way, request, counts_tokens)
             idle = None if was_stale else pool.take()
-            upstream: Upstream = idle or await call.aside(pool.connect(call.deadline_s - monotonic()))
+            upstream = idle if idle is not None else await call.aside(pool.connect(call.deadline_s - monotonic()))
             call.upstream = upstream
             upstream.send(call, head, body)
             await call.wait()
