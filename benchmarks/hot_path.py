@@ -25,7 +25,7 @@ from hypereal.kit.clock import boottime_s, coarse
 from hypereal.kit.ids import AccountId, KeyId, hash_key
 from hypereal.kit.money import Micro
 from hypereal.ledger import Ledger
-from hypereal.ledger.books import Standing
+from hypereal.ledger.pools import Standing
 from hypereal.limits import RateLimiter
 from hypereal.limits.limiter import _Window
 from hypereal.net import Address, Connection, Pool
@@ -92,7 +92,7 @@ class LeasedLedger(Ledger):
         """Grant 10^15 micro-credits at once."""
         self._books.hold(payer, Micro(1), lambda: None)
         batch = self._books.batch()
-        self._books.applied([Standing(10**15, 10**15, 0) for _ in batch.asks])
+        self._books.applied([Standing(10**15, 10**15, 0, 0) for _ in batch.asks])
 
 
 def body(size: int, stream: bool) -> bytes:
@@ -198,7 +198,7 @@ def make_plane(*, with_money: bool) -> tuple[Plane, list[Wire]]:
     keys._entries[hash_key(KEY.encode())] = _Entry(principal, coarse.monotonic_s, coarse.monotonic_s + 1e6)
     limiter = RateLimiter(None, processes=1)  # type: ignore[arg-type]
     limiter._windows[OWNER] = _Window(10**9, 10**9, 0, time.monotonic() + 1e6)
-    ledger = (LeasedLedger if with_money else FreeLedger)("", instance_id="", balance_min=Micro(0))
+    ledger = (LeasedLedger if with_money else FreeLedger)("", NoFeed(), instance_id="", balance_min=Micro(0))
     if isinstance(ledger, LeasedLedger):
         ledger.lease(principal)
     control = Pool(Address(path="/none"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hypereal.gateway.call import Call
 from hypereal.gateway.faults import CALLERS_FAULT, LOST, OVERLOAD, SILENT, Fault, fault_of, retry_after_s
 from hypereal.gateway.health import Breaker
+from hypereal.gateway.replies import is_relayed
 from hypereal.gateway.routing import Way
 from hypereal.kit import log
 from hypereal.kit.errors import (
@@ -85,9 +86,8 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last:
             if way.seal is not None and not way.seal.is_ready:
                 await call.aside(way.seal.make_ready())
             pool, head, body = _request(call, bill, way, request, counts_tokens)
-            upstream = None if was_stale else pool.take()
-            if upstream is None:
-                upstream = await call.aside(pool.connect(call.deadline_s - monotonic()))
+            idle = None if was_stale else pool.take()
+            upstream = idle if idle is not None else await call.aside(pool.connect(call.deadline_s - monotonic()))
             call.upstream = upstream
             upstream.send(call, head, body)
             await call.wait()
@@ -95,6 +95,8 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last:
             while _check(call, bill, way, upstream):
                 upstream.hold()
                 await call.wait()
+            if upstream.is_stream and not is_relayed(call, request):
+                await _gather(call, way, upstream)
         except (UpstreamLost, AnswerRefused) as failure:
             _let_go(call)
             was_stale = isinstance(failure, UpstreamLost) and failure.is_stale
@@ -111,6 +113,15 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last:
         else:
             breaker.succeeded()
             return None
+
+
+async def _gather(call: Call, way: Way, upstream: Upstream) -> None:
+    """A stream for a caller who wants none is whole before it is an answer: cut, it can still be somebody else's."""
+    if not upstream.is_done:
+        upstream.gather()
+        await call.wait()
+    if not way.wire.is_complete(upstream.last_events()):
+        raise AnswerRefused(502, "the stream ended before the answer was complete")
 
 
 def _in_order(ways: tuple[Way, ...]) -> tuple[Way, ...]:

@@ -12,7 +12,7 @@ from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.rewriters import BridgeRewriter, answer_id, last_told, rewriter_for, tells_cache
 from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
-from hypereal.net import LAST_CHUNK, Upstream, chunk
+from hypereal.net import LAST_CHUNK, Upstream, UpstreamLost, chunk
 from hypereal.wire import DIALECTS, Request, report_in_answer
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     """
     upstream, connection, request = call.upstream, call.connection, bill.request
     assert upstream is not None and request is not None
-    if not _is_relayed(call, request):
+    if not is_relayed(call, request):
         return await _gather(call, bill, way)
     labels = way.target.labels + (_local_line(upstream) if way.target.is_local else b"")
     head = b"" if call.is_started else _stream_head(call, bill, labels)
@@ -86,8 +86,8 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     if not upstream.is_done:
         try:
             await call.wait()
-        except ClientGone:  # some clients leave as soon as they have read the last event
-            if not way.wire.is_complete(upstream.last_events()):
+        except (ClientGone, UpstreamLost):  # either may leave as soon as the last event is out
+            if not way.wire.is_complete(_last_event(upstream)):
                 raise
     call.on_silence = call.on_sweep = None
     if isinstance(rewriter, BridgeRewriter) and rewriter.failure is not None:
@@ -119,7 +119,7 @@ def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
     """
     request, model = bill.request, bill.model
     assert request is not None and model is not None
-    if not _is_relayed(call, request):
+    if not is_relayed(call, request):
         return None
 
     def beat() -> None:
@@ -136,6 +136,11 @@ def _stream_head(call: Call, bill: "Bill", labels: bytes) -> bytes:
     return answers.head(call, 200, answers.EVENTS, None, bill.quota, labels)
 
 
+def _last_event(upstream: Upstream) -> bytes:
+    """The one that was relayed last."""
+    return upstream.last_events().rstrip().rpartition(b"\n\n")[2] + b"\n\n"
+
+
 def _require_end(way: Way, tail: bytes) -> None:
     """A stream that was cut must not look complete."""
     if not way.wire.is_complete(tail):
@@ -150,7 +155,7 @@ def _require_object(body: bytes) -> None:
         raise UpstreamFailed("The upstream's answer could not be read.") from None
 
 
-def _is_relayed(call: Call, request: Request) -> bool:
+def is_relayed(call: Call, request: Request) -> bool:
     """Whether the caller gets events as they come."""
     asks = request.stream or call.head.get(ALWAYS_STREAM) == b"true"
     return asks and not call.head.is_1_0 and not _wants_array(call)

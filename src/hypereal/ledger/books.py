@@ -1,7 +1,7 @@
 """One process's books: what it leases, holds and has charged, in memory.
 
-Pure; `ledger.py` carries batches to the database, one in flight: what was charged, what goes back, what is needed,
-and the usage rows.
+Pure; `ledger.py` carries batches to the database, one in flight: what was charged, what goes back, what is needed and
+wished for, and the usage rows. How much is leased ahead of the calls is in `pools.py`.
 A batch may be sent any number of times and is applied once, so a lost answer is mended by sending it again.
 """
 
@@ -16,13 +16,18 @@ from hypereal.kit.errors import HyperealError, InsufficientCredits, Overloaded, 
 from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro, credits
 from hypereal.kit.usage import Usage
-from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Pool, Settlement, Ticket, TicketState
+from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket, TicketState
+from hypereal.ledger.pools import Ask, Pool, Standing
 from hypereal.ledger.rows import UsageRow, facts
 
 ROWS_MAX = 100_000
 """Usage rows waiting for the database: some 60 MB. At it no new call is taken."""
 TICKETS_MAX = 10_000
 ROWS_PER_BATCH = 2_000
+RECALL_S = 0.02
+"""How often a pool that is short is asked again, while other processes give back what they do not use."""
+RECALL_S_MAX = 0.15
+"""How long a ticket waits for what others give back."""
 COST_MAX = 10**15
 """The most one call can cost: ten million dollars. A vendor's absurd token count must not stop the batch it is in."""
 
@@ -38,15 +43,6 @@ class Line(msgspec.Struct, gc=False):
     pools: tuple[Pool, ...] = ()
 
 
-class Ask(msgspec.Struct, gc=False):
-    """What one batch says of one pool."""
-
-    pool: Pool
-    charged: int
-    returned: int
-    need: int
-
-
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What one statement carries. Its number is the process's count of batches."""
 
@@ -58,14 +54,6 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     tickets: list[Ticket]
 
 
-class Standing(msgspec.Struct, frozen=True, gc=False):
-    """The database's answer for one pool of a batch: what this process leases, the balance, what is left to grant."""
-
-    leased: int
-    balance: int
-    unleased: int
-
-
 class Books:
     """Holds, grown, settled or released without waiting; tickets where credit must be asked for first."""
 
@@ -74,11 +62,14 @@ class Books:
         self._pools: dict[PoolId, Pool] = {}
         self._dirty: dict[Pool, None] = {}
         self._waiting: list[Ticket] = []
+        self._short: list[Ticket] = []
+        """Tickets that wait for what other processes give back; they are in every batch."""
         self._pending = 0
         self._lines: list[Line] = []
         self._in_flight: Batch | None = None
         self._acked = 0
         self._epoch = 0
+        self._second_began_s = 0.0
         self.live_until_s = 0.0
         """By `boottime_s`: a process that was stopped or cut off for so long must not spend its leases."""
         self._month = ""
@@ -98,7 +89,7 @@ class Books:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether somebody waits for credit that the batch in flight does not ask for."""
+        """Whether somebody waits for credit that was not asked for yet."""
         return bool(self._waiting)
 
     # -- a hold's life -------------------------------------------------------------------------------------------
@@ -186,19 +177,23 @@ class Books:
             later = Counter[Pool]()  # a charge travels with its row
             for line in self._lines:
                 later.update(dict.fromkeys(line.pools, line.charged))
-            asks = [self._ask(pool, later[pool]) for pool in self._dirty]
+            tickets = [ticket for ticket in (*self._short, *self._waiting) if ticket.is_pending]
+            self._short, self._waiting = [], []
+            least: dict[Pool, int] = {}
+            for ticket in tickets:
+                for pool in ticket.hold.pools:
+                    least[pool] = min(ticket.amount, least.get(pool, ticket.amount))
+            now_s = time.monotonic()
+            asks = [pool.ask(pool.charged - later[pool], least.get(pool, 1), now_s) for pool in self._dirty]
             limits = [
                 (pool.id, pool.owner_id, pool.limit)
                 for pool in self._dirty
                 if pool.limit is not None and not pool.is_limit_sent
             ]
-            self._in_flight = Batch(
-                number=self._acked + 1, asks=asks, limits=limits, lines=lines, tickets=self._waiting
-            )
+            self._in_flight = Batch(number=self._acked + 1, asks=asks, limits=limits, lines=lines, tickets=tickets)
             for pool in self._dirty:
                 pool.is_limit_sent = True
             self._dirty = {pool: None for pool, charged in later.items() if charged}
-            self._waiting = []
         return self._in_flight
 
     def applied(self, standings: Iterable[Standing]) -> list[Ticket]:
@@ -207,21 +202,39 @@ class Books:
         assert batch is not None
         self._in_flight = None
         self._acked = batch.number
+        now_s = time.monotonic()
         for ask, standing in zip(batch.asks, standings, strict=True):
-            pool = ask.pool
-            given = standing.leased - pool.leased
-            pool.leased = standing.leased
-            pool.free += given
-            pool.is_short = given < ask.need
-            pool.balance = standing.balance
-            pool.unleased = standing.unleased
+            ask.pool.granted(ask, standing, now_s)
         tickets = [ticket for ticket in batch.tickets if ticket.is_pending]
+        asked_again: list[Ticket] = []
         for ticket in tickets:
-            self._decide(ticket)
-        self._waiting[:0] = [ticket for ticket in tickets if ticket.is_pending]
+            self._decide(ticket, now_s)
+            if ticket.is_pending:
+                (self._short if ticket.short_s else asked_again).append(ticket)
+        self._waiting[:0] = asked_again
         for ask in batch.asks:
-            self._tidy(ask.pool)
+            self._tidy(ask.pool, now_s)
         return [ticket for ticket in tickets if not ticket.is_pending]
+
+    def recall(self, pool_id: PoolId) -> bool:
+        """Another process is short of a pool: lease nothing ahead of it. Whether there is something to give back."""
+        pool = self._pools.get(pool_id)
+        if pool is None:
+            return False
+        now_s = time.monotonic()
+        pool.be_exact(now_s)
+        self._tidy(pool, now_s)
+        return pool.free > pool.wanted
+
+    def sweep(self) -> None:
+        """Find what was idle for two seconds: it goes back with the next batch. Called twice a second."""
+        now_s = time.monotonic()
+        if now_s < self._second_began_s + 1:
+            return
+        self._second_began_s = now_s
+        for pool in list(self._pools.values()):
+            pool.begin_second()
+            self._tidy(pool, now_s)
 
     def drop_line(self) -> Line | None:
         """The database will never accept one of the rows in flight: drop it where it is alone, else send fewer.
@@ -248,10 +261,11 @@ class Books:
             self._lines[:0] = self._in_flight.lines
             self._waiting[:0] = [ticket for ticket in self._in_flight.tickets if ticket.is_pending]
             self._in_flight = None
+        self._waiting[:0], self._short = self._short, []
         for line in self._lines:
             line.charged = 0
         for pool in self._pools.values():
-            pool.leased = pool.free = pool.charged = 0
+            pool.leased = pool.free = pool.charged = pool.peak = pool.former_peak = 0
             pool.balance = None
             pool.is_limit_sent = pool.limit is None
             if pool.wanted:
@@ -264,10 +278,15 @@ class Books:
     def refuse_waiting(self, since_s: float) -> list[Ticket]:
         """Give up on the tickets that wait since SINCE_S (monotonic) or longer. Returns them."""
         asked = self._in_flight.tickets if self._in_flight is not None else []
-        late = [ticket for ticket in (*asked, *self._waiting) if ticket.is_pending and ticket.since_s <= since_s]
+        late = [
+            ticket
+            for ticket in (*asked, *self._short, *self._waiting)
+            if ticket.is_pending and ticket.since_s <= since_s
+        ]
         for ticket in late:
             self._unwait(ticket)
             _refused(ticket, _overloaded())
+        self._short = [ticket for ticket in self._short if ticket.is_pending]
         self._waiting = [ticket for ticket in self._waiting if ticket.is_pending]
         return late
 
@@ -288,6 +307,7 @@ class Books:
         elif month.limit != limit:
             month.limit = limit
             month.is_limit_sent = False
+            month.be_exact(time.monotonic())
         return (wallet, month)
 
     def _month_now(self) -> str:
@@ -323,6 +343,7 @@ class Books:
         self._waiting.append(ticket)
         for pool in ticket.hold.pools:
             pool.wanted += ticket.amount
+            pool.note_use()
             self._dirty[pool] = None
 
     def _unwait(self, ticket: Ticket) -> None:
@@ -330,18 +351,11 @@ class Books:
         for pool in ticket.hold.pools:
             pool.wanted -= ticket.amount
 
-    def _ask(self, pool: Pool, charged_later: int) -> Ask:
-        need = pool.wanted - pool.free
-        ask = Ask(pool, pool.charged - charged_later, max(0, -need), max(0, need))
-        pool.free -= ask.returned
-        pool.leased -= ask.charged + ask.returned
-        pool.charged = charged_later
-        if pool.balance is not None:
-            pool.balance -= ask.charged
-        return ask
+    def _decide(self, ticket: Ticket, now_s: float) -> None:
+        """Give or refuse; leave pending what was not asked for in full, or what others may give back.
 
-    def _decide(self, ticket: Ticket) -> None:
-        """Give or refuse; leave pending what was not asked for in full (a settle may take what a ticket waits for)."""
+        Not asked for in full: a settle may take what a ticket waits for.
+        """
         hold = ticket.hold
         if not hold.is_open or hold.epoch != self._epoch:
             error: HyperealError | None = _ended()
@@ -349,7 +363,7 @@ class Books:
             error = self._below_least_balance(hold.pools[0])
         else:
             lacking = _lacking(ticket)
-            if lacking is not None and not lacking.is_short:
+            if lacking is not None and (not lacking.is_short or _may_come(lacking, ticket, now_s)):
                 for pool in hold.pools:
                     self._dirty[pool] = None
                 return
@@ -367,25 +381,27 @@ class Books:
         )
 
     def _close(self, hold: Hold, cost: int) -> Micro:
-        """End HOLD; returns what of COST it and the free credit of its pools could pay."""
-        held = hold.amount if hold.epoch == self._epoch else 0
+        """End HOLD; returns what of COST it and the free credit of its pools could pay: nothing after a fencing."""
+        hold.is_open = False
+        if hold.epoch != self._epoch:
+            return Micro(0)
+        held = hold.amount
         charged = cost
         for pool in hold.pools:
             if charged > held + pool.free:
                 charged = held + pool.free
-        hold.is_open = False
         for pool in hold.pools:
+            pool.note_use()  # here, since use is at its most before something ends
             pool.free += held - charged
             pool.charged += charged
-            if held or charged:  # a hold of a former epoch may outlive its pool
-                self._dirty[pool] = None
+            self._dirty[pool] = None
         return Micro(charged)
 
-    def _tidy(self, pool: Pool) -> None:
-        """Keep POOL for the next batch where it has something to say; forget it where nothing is leased."""
-        if pool.free or pool.charged or pool.wanted:
+    def _tidy(self, pool: Pool, now_s: float) -> None:
+        """Keep POOL for the next batch where it has something to say; forget it where nothing is or will be leased."""
+        if pool.charged or pool.wanted or pool.surplus(now_s):
             self._dirty[pool] = None
-        elif not pool.leased and pool not in self._dirty:
+        elif not pool.leased and now_s >= pool.exact_until_s and pool not in self._dirty and self._in_flight is None:
             self._pools.pop(pool.id, None)
 
 
@@ -394,6 +410,13 @@ def _lacking(ticket: Ticket) -> Pool | None:
         if pool.free < ticket.amount:
             return pool
     return None
+
+
+def _may_come(pool: Pool, ticket: Ticket, now_s: float) -> bool:
+    """Whether what TICKET lacks of POOL is leased by others, who were told of it, and it has not waited too long."""
+    if not ticket.short_s:
+        ticket.short_s = now_s
+    return pool.elsewhere > 0 and now_s + RECALL_S <= ticket.short_s + RECALL_S_MAX
 
 
 def _refused(ticket: Ticket, error: HyperealError) -> Ticket:

@@ -7,8 +7,9 @@ from typing import Protocol
 import msgspec
 
 from hypereal.kit.errors import HyperealError
-from hypereal.kit.ids import AccountId, KeyId, PoolId
+from hypereal.kit.ids import AccountId, KeyId
 from hypereal.kit.money import Micro
+from hypereal.ledger.pools import Pool
 
 
 class AlreadySettled(Exception):
@@ -31,47 +32,6 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
     charged: Micro
     written_off: Micro
-
-
-class Pool:
-    """What this process knows of one wallet or of one key's month. Amounts are micro-credits.
-
-    `leased` is the database's `granted - charged` once the batch in flight is applied; at every moment
-    `leased = free + open holds + charged`, but for what a batch in flight brings.
-    """
-
-    __slots__ = (
-        "balance",
-        "charged",
-        "free",
-        "id",
-        "is_limit_sent",
-        "is_short",
-        "leased",
-        "limit",
-        "owner_id",
-        "unleased",
-        "wanted",
-    )
-
-    def __init__(self, pool_id: PoolId, owner_id: AccountId, limit: Micro | None) -> None:
-        self.id = pool_id
-        self.owner_id = owner_id
-        self.limit = limit
-        """A key's month: the key's spending limit. None for a wallet."""
-        self.is_limit_sent = limit is None
-        self.leased = 0
-        self.free = 0
-        self.charged = 0
-        """Charged since the last batch was made."""
-        self.wanted = 0
-        """The sum of the pending tickets."""
-        self.balance: int | None = None
-        """funded - used, as the database last said, after the charges it knew."""
-        self.unleased = 0
-        """What the database had left to grant."""
-        self.is_short = False
-        """The last grant was less than what was asked for."""
 
 
 class TicketState(enum.Enum):
@@ -105,6 +65,8 @@ class Ticket(msgspec.Struct, eq=False):
     is_growth: bool
     """More for a hold that is open: the least balance was asked for when it began."""
     since_s: float = 0.0
+    short_s: float = 0.0
+    """When credit was first found short for it; 0 where it never was."""
     state: TicketState = TicketState.PENDING
     error: HyperealError | None = None
 

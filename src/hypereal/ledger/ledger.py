@@ -15,18 +15,19 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from hypereal.kit import log
 from hypereal.kit.clock import boot_id, boottime_s
-from hypereal.kit.db import CONNECT_S_MAX, UNREACHABLE
-from hypereal.kit.ids import ProcessId
+from hypereal.kit.db import CONNECT_S_MAX, UNREACHABLE, Feed
+from hypereal.kit.ids import PoolId, ProcessId
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 from hypereal.ledger import rows, store
-from hypereal.ledger.books import NO_USAGE, Batch, Books, Standing
+from hypereal.ledger.books import NO_USAGE, Batch, Books
 from hypereal.ledger.holds import Hold, Payer, Settlement, Ticket
+from hypereal.ledger.pools import Standing
 
 LIVE_S = 60.0
 HEARTBEAT_S = 10.0
 SETTLE_S = 0.02
-"""How long what was settled may wait for company."""
+"""How long what was settled may wait for company, and pools that are short until they are asked for again."""
 TICK_S = 0.5
 WAIT_S_MAX = 5.0
 """How long a ticket may wait for the database."""
@@ -36,9 +37,12 @@ CLOSE_S_MAX = 5.0
 
 
 class Ledger:
-    """Credit for the calls of one data process. Everything but `open` and `close` is synchronous."""
+    """Credit for the calls of one data process. Everything but `open` and `close` is synchronous.
 
-    def __init__(self, url: str, *, instance_id: str, balance_min: Micro) -> None:
+    FEED, which its owner starts, tells of pools that other processes are short of.
+    """
+
+    def __init__(self, url: str, feed: Feed, *, instance_id: str, balance_min: Micro) -> None:
         self._url = url
         self._instance_id = instance_id
         self._books = Books(balance_min)
@@ -52,6 +56,7 @@ class Ledger:
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        feed.on(store.RECALLS, self._recalled)
 
     # -- the life of a hold --------------------------------------------------------------------------------------
 
@@ -138,6 +143,10 @@ class Ledger:
             self._ticker.cancel()
         self._disconnect()
 
+    def _recalled(self, pool_id: str | None) -> None:
+        if pool_id is not None and self._books.recall(PoolId(pool_id)):
+            self._wake.set()
+
     def _wake_later(self) -> None:
         if not self._is_timer_set:
             self._is_timer_set = True
@@ -149,8 +158,11 @@ class Ledger:
             self._wake.set()
 
     def _tick(self) -> None:
-        """Twice a second: no ticket waits for ever, and an idle process stays live."""
+        """Twice a second: no ticket waits for ever, no lease lies idle, and an idle process stays live."""
         self._announce(self._books.refuse_waiting(time.monotonic() - WAIT_S_MAX))
+        self._books.sweep()
+        if self._books.has_work:
+            self._wake_later()
         if boottime_s() - self._sent_s >= HEARTBEAT_S:
             self._wake.set()
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
@@ -241,6 +253,8 @@ def arguments(process_id: ProcessId, batch: Batch) -> tuple[object, ...]:
         [ask.charged for ask in batch.asks],
         [ask.returned for ask in batch.asks],
         [ask.need for ask in batch.asks],
+        [ask.least for ask in batch.asks],
+        [ask.wish for ask in batch.asks],
         rows.limits_document(batch.limits) if batch.limits else None,
         rows.document([rows.line(line.begun, line.cost, line.charged) for line in batch.lines]),
     )

@@ -8,8 +8,11 @@ from hypereal.kit.ids import AccountId, PoolId, ProcessId
 FENCED = "HR001"
 """The SQLSTATE by which `ledger_flush` says that the process is not live any more."""
 
-FLUSH = "SELECT leased, balance, free FROM ledger_flush($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+FLUSH = "SELECT leased, balance, free, elsewhere FROM ledger_flush($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 """Prepared once per connection, since it runs for every batch."""
+
+RECALLS = "ledger_recalls"
+"""The channel on which `ledger_flush` names pools that a process is short of while others lease from them."""
 
 
 async def open_process(connection: Connection, instance_id: str, pid: int, boot_id: str, live_s: float) -> ProcessId:

@@ -52,7 +52,9 @@ class DataProcess:
         loop = asyncio.get_running_loop()
         await self._database.open()
         minimum = Micro(self._settings.ledger.minimum_balance_credits * MICRO_PER_CREDIT)
-        ledger = self._make_ledger(self._spec.database_url, instance_id=self._spec.instance_id, balance_min=minimum)
+        ledger = self._make_ledger(
+            self._spec.database_url, self._feed, instance_id=self._spec.instance_id, balance_min=minimum
+        )
         await ledger.open()
         control = Pool(Address(path=self._spec.control_socket))
         keys = KeyCache(self._database, self._feed)

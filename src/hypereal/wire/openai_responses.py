@@ -13,6 +13,8 @@ from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import Profile, ResponsesUsage, responses_usage
 
+WHOLE = ("response.completed", "response.incomplete")
+"""The last event of an answer."""
 ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 """The last event of a stream is one of these; only they carry usage."""
 
@@ -105,7 +107,7 @@ class OpenAIResponses(Counting):
             return None
 
     def is_complete(self, tail: bytes) -> bool:
-        return any(_kind_of(payload) in ENDINGS for payload in events.payloads_with(b'"response.', tail))
+        return any(_kind_of(payload) in WHOLE for payload in events.payloads_with(b'"response.', tail))
 
     def says_nothing(self, stream: bytes) -> bool:
         return events.are_all(_is_quiet, stream)

@@ -86,7 +86,8 @@ def test_a_stream_cut_where_json_was_asked_for_is_one_clean_error(
     path, body, _whole, events, server: Server, upstream: Upstream
 ):
     payer = server.caller(1000)
-    upstream.answer("up-first", scripts.stream(events()[:-1] if path != MESSAGES else events()[:-2]))
+    cut = scripts.stream(events()[:-1] if path != MESSAGES else events()[:-2])
+    upstream.answer("up-first", cut, cut)  # nothing of the first went out, so it is asked a second time
     answer = server.call(path, body, payer.secret)
     if path == CHAT:  # a finish reason and usage are an end, even where [DONE] is left out
         assert answer.status == 200

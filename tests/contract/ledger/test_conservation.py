@@ -1,6 +1,6 @@
 """Whatever happens in whatever order, every micro-credit is accounted for: the real statements, driven step by step.
 
-The machine plays several data processes on one wallet, and a network that loses requests and answers.
+The machine plays several data processes on one wallet, a network that loses requests and answers, and the clock.
 """
 
 import asyncio
@@ -24,8 +24,10 @@ from tests.support.ledger import USAGE, Caller, usage_row
 from hypereal.kit.ids import AccountId, KeyId, ProcessId, new_id
 from hypereal.kit.money import Micro
 from hypereal.ledger import Hold, Ticket, store
-from hypereal.ledger.books import Batch, Books, Standing
+from hypereal.ledger import books as books_module
+from hypereal.ledger.books import Batch, Books
 from hypereal.ledger.ledger import arguments
+from hypereal.ledger.pools import Standing
 
 Result = TypeVar("Result")
 
@@ -33,6 +35,16 @@ AMOUNTS = st.integers(0, 60)
 FATE = st.sampled_from(["arrives", "request is lost", "answer is lost"])
 FATES = st.lists(FATE, max_size=3)
 """Of the batches sent after a caller's step."""
+
+
+class Clock:
+    """Time that passes when the machine says so; a stand-in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
 
 
 class Process:
@@ -52,6 +64,7 @@ class Wallets(RuleBasedStateMachine):
 
     loop: asyncio.AbstractEventLoop
     connection: "asyncpg.Connection[asyncpg.Record]"
+    clock: Clock
 
     def do(self, work: Coroutine[object, object, Result]) -> Result:
         return self.loop.run_until_complete(work)
@@ -137,14 +150,45 @@ class Wallets(RuleBasedStateMachine):
             self.send(*process.former)
 
     def send(self, process_id: ProcessId, batch: Batch) -> list[Standing] | None:
-        """None where the process is fenced."""
+        """None where the process is fenced. Whatever it asks for, it gets no more than is free."""
+        before = self.leased_of_pools()
         try:
             answers = self.do(self.connection.fetch(store.FLUSH, *arguments(process_id, batch)))
         except asyncpg.PostgresError as error:
             if error.sqlstate == store.FENCED:
                 return None
             raise
+        for pool_id, (leased, free) in self.leased_of_pools().items():
+            assert free >= 0 or leased <= before.get(pool_id, (0, 0))[0]  # a limit may be lowered below what is leased
         return [Standing(*row) for row in answers]
+
+    def leased_of_pools(self) -> dict[str, tuple[int, int]]:
+        """Pool -> what is leased of it, what is free."""
+        read = "SELECT id, leased, funded - used - leased - held FROM pools WHERE owner_id = $1"
+        return {row[0]: (row[1], row[2]) for row in self.do(self.connection.fetch(read, self.owner_id))}
+
+    # -- what other processes and the clock do
+
+    @rule(which=st.integers(0, 2), fates=FATES)
+    def notice_of_a_recall_arrives(self, which: int, fates: list[str]) -> None:
+        """Of every pool, whether or not somebody is short of it: notices may come late."""
+        process = self.processes[which]
+        for pool_id in list(process.books._pools):
+            process.books.recall(pool_id)
+        self.flush(which, fates)
+
+    @rule(passed_s=st.sampled_from([0.02, 0.2, 1.0, 3.0]))
+    def time_passes(self, passed_s: float) -> None:
+        self.clock.now_s += passed_s
+        for process in self.processes:
+            process.books.sweep()
+        self.do(
+            self.connection.execute(
+                "UPDATE pools SET recalled_at = recalled_at - make_interval(secs => $2) WHERE owner_id = $1",
+                self.owner_id,
+                passed_s,
+            )
+        )
 
     # -- what operators and the supervisor do
 
@@ -210,6 +254,7 @@ class Wallets(RuleBasedStateMachine):
             while process.holds:
                 self.settle(which, 0, 7, [])
             for _ in range(10):
+                self.clock.now_s += books_module.RECALL_S
                 if process.books.has_work:
                     self.send_batch(which, "arrives")
                     for hold, caller in process.holds:
@@ -231,10 +276,12 @@ class Wallets(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(database_url: str) -> Iterator[type[Wallets]]:
+def machine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Wallets]]:
+    clock = Clock()
+    monkeypatch.setattr(books_module, "time", clock)
     loop = asyncio.new_event_loop()
     connection = loop.run_until_complete(asyncpg.connect(database_url))
-    yield type("BoundWallets", (Wallets,), {"loop": loop, "connection": connection})
+    yield type("BoundWallets", (Wallets,), {"loop": loop, "connection": connection, "clock": clock})
     loop.run_until_complete(connection.close())
     loop.close()
 

@@ -3,6 +3,7 @@
 import pytest
 from tests.support.ledger import USAGE, Caller, held, make_account, micro, usage_row
 
+from hypereal.kit.db import Feed
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId
 from hypereal.kit.money import Micro
@@ -50,9 +51,9 @@ async def test_credits_are_positive(database, amount):
 )
 async def test_audit_sees_a_planted_fault(database, database_url, fault, seen):
     caller = Caller(owner_id=await make_account(database, 100), spending_limit=micro(50))
-    ledger = Ledger(database_url, instance_id="one", balance_min=Micro(0))
+    ledger = Ledger(database_url, Feed(database_url), instance_id="one", balance_min=Micro(0))
     await ledger.open()
-    ledger.settle(await held(ledger, caller, micro(1)), micro(2), USAGE, usage_row(caller))
+    ledger.settle(await held(ledger, caller, micro(1)), micro(3), USAGE, usage_row(caller))
     await held(ledger, caller, micro(10))  # goes with what was settled
     assert await audit(database) == []
     async with database.connection() as connection:

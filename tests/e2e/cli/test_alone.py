@@ -78,7 +78,7 @@ def test_models_show_where_each_value_comes_from_and_who_answers(empty: Installa
     assert models["gpt-5.4"]["price"]["input"] == 300
     assert models["gpt-5.4"]["sources"]["price.input"] == "hypereal.toml"
     assert models["gpt-5.4"]["sources"]["price.output"] == "built-in"
-    assert models["gpt-5.4"]["targets"][0] == {"target": "openai:gpt-5.4", "weight": 1, "usable": True}
+    assert models["gpt-5.4"]["targets"][0] == {"target": "openai:gpt-5.4", "weight": None, "usable": True}
     assert models["gpt-5.4"]["local"] is False
     assert models["claude-opus-4-6"]["local"] is True
     assert "sk-of" not in listed.stdout

@@ -7,14 +7,33 @@ from tests.support.ledger import USAGE, Caller, usage_row
 
 from hypereal.kit.clock import coarse
 from hypereal.kit.errors import InsufficientCredits, Overloaded, SpendingLimitReached
-from hypereal.kit.ids import AccountId
+from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import AlreadySettled, Hold, Ticket
 from hypereal.ledger import books as books_module
-from hypereal.ledger.books import Batch, Books, Standing
+from hypereal.ledger.books import Batch, Books
+from hypereal.ledger.pools import Standing
 
+WALLET = PoolId("acc_ada")
 ADA = Caller(owner_id=AccountId("acc_ada"))
 LIMITED = Caller(owner_id=AccountId("acc_ada"), spending_limit=Micro(50))
+
+
+class Clock:
+    """Time that passes when the test says so; a stand-in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(books_module, "time", stopped)
+    return stopped
 
 
 def nothing() -> None:
@@ -27,14 +46,12 @@ def new_books(balance_min: int = 0) -> Books:
     return books
 
 
-def answer(books: Books, balance: int = 1000, *, short_by: int = 0) -> Batch:
-    """Apply the next batch as a database would that grants all, or SHORT_BY less."""
+def answer(books: Books, balance: int = 1000, *, short_by: int = 0, elsewhere: int = 0) -> Batch:
+    """Apply the next batch as a database would that grants what callers wait for, or SHORT_BY less, and no wish."""
     batch = books.batch()
+    left = 0 if short_by else balance
     books.applied(
-        [
-            Standing(ask.pool.leased + max(0, ask.need - short_by), balance, 0 if short_by else balance)
-            for ask in batch.asks
-        ]
+        [Standing(ask.pool.leased + max(0, ask.need - short_by), balance, left, elsewhere) for ask in batch.asks]
     )
     return batch
 
@@ -70,12 +87,84 @@ def test_nobody_overtakes_a_ticket_that_waits() -> None:
     assert not waiting.is_pending
 
 
-def test_free_credit_goes_back_with_the_next_batch() -> None:
+def test_wish_is_what_was_in_use_at_once_again() -> None:
     books = new_books()
-    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA))
-    batch = answer(books)
-    assert [(a.charged, a.returned, a.need) for a in batch.asks] == [(30, 70, 0)]
+    first, second = held(books, 100), held(books, 50)
+    books.settle(first, Micro(30), USAGE, usage_row(ADA))
+    batch = answer(books)  # 50 held, 70 free; 150 were in use at once
+    assert [(a.charged, a.returned, a.need, a.wish) for a in batch.asks] == [(30, 0, 0, 180)]
+    assert second.is_open
     assert not books.has_work
+
+
+def test_idle_credit_goes_back_after_two_seconds(clock: Clock) -> None:
+    books = new_books()
+    books.sweep()
+    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA))
+    answer(books)
+    clock.now_s += 1
+    books.sweep()
+    assert not books.has_work
+    clock.now_s += 1
+    books.sweep()
+    assert [(a.charged, a.returned, a.wish) for a in answer(books).asks] == [(0, 70, 0)]
+    assert not books._pools
+
+
+def test_recalled_credit_goes_back_with_the_next_batch_for_a_second(clock: Clock) -> None:
+    books = new_books()
+    books.settle(held(books, 100), Micro(0), USAGE, usage_row(ADA))
+    answer(books)
+    assert books.recall(WALLET)
+    assert [(a.returned, a.wish) for a in answer(books).asks] == [(100, 0)]
+    assert not books.recall(WALLET)
+    assert not books.recall(PoolId("acc_unknown"))
+    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA))
+    assert [(a.charged, a.returned, a.wish) for a in answer(books).asks] == [(30, 70, 0)]
+    clock.now_s += 1
+    ask(books, 10)
+    assert [(a.need, a.wish) for a in answer(books).asks] == [(10, 190)]
+
+
+def test_ticket_waits_a_while_for_what_other_processes_give_back(clock: Clock) -> None:
+    books = new_books()
+    given, refused = ask(books, 100), ask(books, 300)
+    answer(books, short_by=400, elsewhere=500)
+    assert (given.is_pending, refused.is_pending, books.has_waiting) == (True, True, False)
+    clock.now_s += books_module.RECALL_S
+    batch = answer(books, short_by=300, elsewhere=400)
+    assert [(a.need, a.least) for a in batch.asks] == [(400, 100)]
+    assert (given.error, refused.is_pending) == (None, True)
+    clock.now_s += books_module.RECALL_S_MAX
+    answer(books, short_by=300, elsewhere=400)
+    with pytest.raises(InsufficientCredits):
+        refused.take()
+
+
+def test_ticket_does_not_wait_where_no_other_process_leases() -> None:
+    books = new_books()
+    ticket = ask(books, 100)
+    answer(books, short_by=1, elsewhere=0)
+    with pytest.raises(InsufficientCredits):
+        ticket.take()
+
+
+def test_credit_that_is_too_little_for_who_waits_goes_back_meanwhile(clock: Clock) -> None:
+    books = new_books()
+    first, second = ask(books, 100), ask(books, 100)
+    answer(books, short_by=40, elsewhere=500)
+    assert (first.error, second.is_pending) == (None, True)
+    assert [(a.returned, a.need, a.least) for a in books.batch().asks] == [(60, 100, 100)]
+
+
+def test_pool_in_flight_is_not_forgotten(clock: Clock) -> None:
+    books = new_books()
+    books.cancel(ask(books, 100))
+    books.batch()
+    clock.now_s += 2
+    books.sweep()
+    books.applied([Standing(50, 1000, 900, 0)])
+    assert books._pools[WALLET].free == 50
 
 
 def test_second_settle_is_an_error_that_changes_nothing() -> None:
@@ -85,7 +174,8 @@ def test_second_settle_is_an_error_that_changes_nothing() -> None:
     with pytest.raises(AlreadySettled):
         books.settle(hold, Micro(30), USAGE, usage_row(ADA))
     batch = answer(books)
-    assert [(a.charged, a.returned) for a in batch.asks] == [(30, 70)]
+    assert [a.charged for a in batch.asks] == [30]
+    assert books._pools[WALLET].free == 70
     assert len(batch.lines) == 1
 
 
@@ -116,7 +206,8 @@ def test_cancelled_ticket_frees_what_it_would_be_given() -> None:
     ticket = ask(books, 100)
     batch = books.batch()
     books.cancel(ticket)
-    assert books.applied([Standing(100, 1000, 900)]) == []
+    assert books.applied([Standing(100, 1000, 900, 0)]) == []
+    assert books.recall(WALLET)
     assert [(a.returned, a.need) for a in books.batch().asks] == [(100, 0)]
     assert batch.tickets == [ticket]
 
@@ -126,6 +217,7 @@ def test_cancelled_ticket_frees_what_it_was_given() -> None:
     ticket = ask(books, 100)
     answer(books)
     books.cancel(ticket)
+    assert books.recall(WALLET)
     assert [(a.returned, a.need) for a in books.batch().asks] == [(100, 0)]
 
 
@@ -180,7 +272,7 @@ def test_month_that_is_used_up_is_named_with_its_end() -> None:
     books = new_books()
     ticket = ask(books, 60, LIMITED)
     batch = books.batch()
-    books.applied([Standing(60, 1000, 940), Standing(50, 50, 0)])
+    books.applied([Standing(60, 1000, 940, 0), Standing(50, 50, 0, 0)])
     with pytest.raises(SpendingLimitReached, match=r"resets at \d{4}-\d\d-01T00:00:00Z") as refusal:
         ticket.take()
     assert refusal.value.details["resets_at"]
@@ -202,7 +294,9 @@ def test_changed_limit_is_sent_before_anything_more_is_held() -> None:
     books.settle(held(books, 10, LIMITED), Micro(0), USAGE, usage_row(LIMITED))
     lowered = Caller(owner_id=LIMITED.owner_id, spending_limit=Micro(5))
     assert ask(books, 1, lowered).is_pending
-    assert [limit for *_, limit in books.batch().limits] == [5]
+    batch = books.batch()
+    assert [limit for *_, limit in batch.limits] == [5]
+    assert [(a.returned, a.need) for a in batch.asks] == [(0, 0), (10, 1)]  # what was leased under the old limit
 
 
 def test_growth_is_refused_with_the_hold_left_as_it_was() -> None:
@@ -221,6 +315,7 @@ def test_growth_of_a_hold_that_ended_meanwhile_goes_back() -> None:
     books.grow(hold, Micro(50), nothing)
     books.settle(hold, Micro(100), USAGE, usage_row(ADA))
     answer(books)
+    assert books.recall(WALLET)
     assert [(a.charged, a.returned) for a in books.batch().asks] == [(0, 50)]
 
 
@@ -239,7 +334,8 @@ def test_ticket_gives_up_after_its_time() -> None:
     assert books.refuse_waiting(float("inf")) == [ticket, queued]
     with pytest.raises(Overloaded):
         ticket.take()
-    assert books.applied([Standing(100, 1000, 900)]) == []
+    assert books.applied([Standing(100, 1000, 900, 0)]) == []
+    assert books.recall(WALLET)
     assert [(a.returned, a.need) for a in books.batch().asks] == [(100, 0)]
     assert in_flight.number == 1
 
@@ -261,8 +357,9 @@ def test_a_charge_travels_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     for hold, cost in zip(holds, (1, 2, 4), strict=True):
         books.settle(hold, Micro(cost), USAGE, usage_row(ADA))
     first, second = answer(books), answer(books)
-    assert [(a.charged, a.returned) for a in first.asks] == [(3, 23)]
-    assert [(a.charged, a.returned) for a in second.asks] == [(4, 0)]
+    assert [a.charged for a in first.asks] == [3]
+    assert [a.charged for a in second.asks] == [4]
+    assert books._pools[WALLET].free == 23
     assert (len(first.lines), len(second.lines)) == (2, 1)
 
 
@@ -271,15 +368,15 @@ def test_fenced_process_begins_anew_with_nothing() -> None:
     open_hold, settled, late = held(books, 100), held(books, 100), held(books, 100)
     books.settle(settled, Micro(60), USAGE, usage_row(ADA))
     books.batch()
-    waiting = ask(books, 10)
+    waiting = ask(books, 50)
     books.settle(late, Micro(30), USAGE, usage_row(ADA))
     books.fenced()
     books.live_until_s = float("inf")
     batch = answer(books)
     assert batch.number == 1
     assert [(line.cost, line.charged) for line in batch.lines] == [(60, 0), (30, 0)]
-    assert [(a.charged, a.returned, a.need) for a in batch.asks] == [(0, 0, 10)]
-    assert waiting.take().amount == 10
+    assert [(a.charged, a.returned, a.need) for a in batch.asks] == [(0, 0, 50)]
+    assert waiting.take().amount == 50
     assert books.settle(open_hold, Micro(70), USAGE, usage_row(ADA)).written_off == 70
 
 
