@@ -76,7 +76,7 @@ def ask(format: Format, reads: tuple[bytes, ...], *, asks_usage: bool = True) ->
         except UpstreamFailed as refusal:
             got.refusal = refusal
             return
-        upstream.relay(out, OUT_HEAD, rewriter_for(request, way, bill, upstream))
+        upstream.relay(out, OUT_HEAD, rewriter_for(call, request, way, bill, upstream))
         if not upstream.is_done:
             await call.wait()
         tail = upstream.last_events()
