@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from hypereal.gateway.call import Call
 from hypereal.gateway.faults import CALLERS_FAULT, LOST, OVERLOAD, SILENT, Fault, fault_of, retry_after_s
 from hypereal.gateway.health import Breaker
-from hypereal.gateway.replies import is_relayed
 from hypereal.gateway.routing import Way
 from hypereal.kit import log
 from hypereal.kit.errors import (
@@ -95,7 +94,7 @@ async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last:
             while _check(call, bill, way, upstream):
                 upstream.hold()
                 await call.wait()
-            if upstream.is_stream and not is_relayed(call, request):
+            if upstream.is_stream and not call.relays:
                 await _gather(call, way, upstream)
         except (UpstreamLost, AnswerRefused) as failure:
             _let_go(call)

@@ -46,6 +46,7 @@ class Call:
         "on_silence",
         "on_sweep",
         "quiet_s",
+        "relays",
         "request_id",
         "says_nothing",
         "silence_s_max",
@@ -80,6 +81,8 @@ class Call:
         """Called by the sweep after each 15 s in which the client got no byte."""
         self.on_sweep: Callable[[], None] | None = None
         """Called by the sweep, once a second, while the call streams."""
+        self.relays = False
+        """Whether the caller gets events as they come."""
         self.is_started = False
         """Whether a byte of the answer went out: from then on failures are told in-band."""
         self.told = b""

@@ -12,6 +12,7 @@ from hypereal.net import RequestHead, query_values
 
 CLIENT_CHARS_MAX = 200
 KEY_PREFIX = b"ck_"
+ALWAYS_STREAM = b"x-hypereal-always-stream"
 
 FORWARDED = (
     b"anthropic-beta",
@@ -70,6 +71,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The route's; '' without one."""
     origin: bool
     """Whether a browser asks, so that the answer needs CORS fields."""
+    always_streams: bool = False
+    """Contract 2.3: the caller wants the upstream's stream even where it asked for none."""
     generates: bool = False
     """An ordinary call that generates: nothing in the head stands against it."""
     refusal: HyperealError | None = None
@@ -120,6 +123,7 @@ def read_facts(head: RequestHead) -> Facts:
         client=head.get(b"user-agent")[:CLIENT_CHARS_MAX].decode("latin-1"),
         endpoint="" if route is None else route.endpoint,
         origin=bool(head.get(b"origin")),
+        always_streams=head.get(ALWAYS_STREAM) == b"true",
         generates=(
             route is not None and route.action is Action.GENERATE and refusal is None and head.method == route.method
         ),

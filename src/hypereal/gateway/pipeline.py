@@ -9,7 +9,7 @@ from hypereal.gateway.caching import mark_prefixes
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
-from hypereal.gateway.replies import heartbeats, is_whole, relay, reply
+from hypereal.gateway.replies import expect_stream, is_whole, relay, reply
 from hypereal.gateway.requests import find_offer, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
@@ -62,8 +62,8 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
         await bill.wait_for_hold(offer)  # 402
     if offer.cache_tokens_min is not None and request.own.caches:
         mark_prefixes(bill, plane, offer, request)
-    if request.stream:
-        call.on_silence = heartbeats(call, bill)
+    if request.stream or call.facts.always_streams:
+        expect_stream(call, bill)
     way = await open_answer(call, bill, ways)  # 502, each target in turn
     if bill.conversation is not None:
         plane.stickiness.stay(bill, way)

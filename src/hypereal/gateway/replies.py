@@ -1,7 +1,6 @@
 """The answer of an upstream as the caller's answer: whole with its cost in the head, or relayed as it comes."""
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,8 +17,6 @@ from hypereal.wire import DIALECTS, Request, report_in_answer
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
 
-ALWAYS_STREAM = b"x-hypereal-always-stream"
-"""Contract 2.3: a caller who asked for no stream wants the upstream's all the same."""
 LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -72,7 +69,7 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     """
     upstream, connection, request = call.upstream, call.connection, bill.request
     assert upstream is not None and request is not None
-    if not is_relayed(call, request):
+    if not call.relays:
         return await _gather(call, bill, way)
     labels = way.target.labels + (_local_line(upstream) if way.target.is_local else b"")
     head = b"" if call.is_started else _stream_head(call, bill, labels)
@@ -112,15 +109,16 @@ async def _gather(call: Call, bill: "Bill", way: Way) -> None:
     reply(call, bill, way)
 
 
-def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
-    """What to do after each 15 s without a byte of the upstream (contract 2): a sign of life, for streams only.
+def expect_stream(call: Call, bill: "Bill") -> None:
+    """The caller wants events: they are relayed as they come, and each 15 s without one brings a sign of life.
 
-    The first may come before any target has answered. Then the head goes out with it, and failures are told in-band.
+    The first sign may come before any target has answered (contract 2). Then the head goes with it, and failures are
+    told in-band. Not in HTTP/1.0, and not for Gemini's array: there the answer is whole before it goes out.
     """
     request, model = bill.request, bill.model
     assert request is not None and model is not None
-    if not is_relayed(call, request):
-        return None
+    if call.head.is_1_0 or _wants_array(call):
+        return
 
     def beat() -> None:
         tail = last_told(call, bill)
@@ -128,7 +126,7 @@ def heartbeats(call: Call, bill: "Bill") -> Callable[[], None] | None:
         call.is_started = True
         call.connection.transport.write(head + chunk(DIALECTS[request.dialect].heartbeat(tail)))
 
-    return beat
+    call.relays, call.on_silence = True, beat
 
 
 def _stream_head(call: Call, bill: "Bill", labels: bytes) -> bytes:
@@ -153,12 +151,6 @@ def _require_object(body: bytes) -> None:
         _object.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise UpstreamFailed("The upstream's answer could not be read.") from None
-
-
-def is_relayed(call: Call, request: Request) -> bool:
-    """Whether the caller gets events as they come."""
-    asks = request.stream or call.head.get(ALWAYS_STREAM) == b"true"
-    return asks and not call.head.is_1_0 and not _wants_array(call)
 
 
 def _wants_array(call: Call) -> bool:

@@ -215,7 +215,7 @@ async def conduct(world: World, ways: tuple[Way, ...], targets: Sequence[int]) -
     connection: Any = None
     plane: Any = None
     call = world.call = Call(connection, head, read_facts(head))
-    call.deadline_s = DEADLINE_S
+    call.deadline_s, call.relays = DEADLINE_S, True
     bill = Bill(call, plane)
     bill.request = request()
     results: list[Way | HyperealError] = []
