@@ -214,7 +214,9 @@ def test_the_database_holds_no_plain_text(pair: Server):
     pair.query("CHECKPOINT")
     stored = {path: path.read_bytes() for path in (pair.data_dir / "postgres").rglob("*") if path.is_file()}
     assert not [path for path, content in stored.items() if MARK.encode() in content]
-    assert len([path for path, content in stored.items() if kept["sealed"] in content]) >= 2  # a table, the log
+    sealed = kept["sealed"]
+    parts = [sealed[at : at + 16] for at in range(0, len(sealed) - 16, 16)]  # a page of the log may end amid the row
+    assert len([path for path, content in stored.items() if any(part in content for part in parts)]) >= 2
     assert ask(pair, caller, "and?", first).status == 200
 
 
