@@ -44,10 +44,11 @@ class AnswerBody:
         if not self._is_plain_chunks or walker.joint != BETWEEN:
             return 0
         size_line_end = data.find(b"\r\n") + 2
-        if size_line_value(data[:size_line_end]) == len(data) - size_line_end - 2:
+        size = size_line_value(data[:size_line_end])
+        if size == len(data) - size_line_end - 2:
             return len(data)  # one chunk, as most reads of a stream are
         is_last = data.endswith(LAST_CHUNK)
-        end = walker.walk(data)
+        end = walker.walk_on(data, size_line_end + size) if size else walker.walk(data)
         if is_last and end == len(data):
             return end - len(LAST_CHUNK)
         if not is_last and end < 0 and walker.joint == BETWEEN:

@@ -326,6 +326,14 @@ class ChunkWalker:
             data = self.joint + data
         elif at and self._is_inside(data, payload):
             return -1
+        return self._walk(data, at, payload, carried)
+
+    def walk_on(self, data: bytes, at: int) -> int:
+        """`walk` of DATA whose first chunk, walked by the caller, ends before the joint at AT."""
+        self.joint = b""
+        return self._walk(data, at, None, 0)
+
+    def _walk(self, data: bytes, at: int, payload: list[bytes] | None, carried: int) -> int:
         while True:
             at = self._hop(data, at, payload)
             if at > len(data):

@@ -29,7 +29,7 @@ COLLECT_BYTES_MAX = 64 * 1024 * 1024
 HELD_BYTES_MAX = 1024 * 1024
 TAIL_BYTES_MAX = 64 * 1024
 TAIL_READS_MIN = 3
-FIRST_BYTES = 1024
+FIRST_BYTES = 256
 LAST_BYTES = 1024
 WRITE_AT_ONCE_BYTES = 64 * 1024
 RECENT_BYTES_MAX = 2048
@@ -45,6 +45,7 @@ class Upstream(asyncio.Protocol):
         "_body",
         "_buffer",
         "_call",
+        "_ending",
         "_has_answer_body",
         "_is_gathering",
         "_is_paused",
@@ -118,6 +119,8 @@ class Upstream(asyncio.Protocol):
         self._swept_bytes = 0
         """Of the stream, when `recent` was asked last."""
         self._rewriter: Rewriter | None = None
+        self._ending = b""
+        """The last events, where the whole stream was there before it was relayed and a rewriter took its end."""
 
     # -- asyncio's side --------------------------------------------------------------------------------------------
 
@@ -244,9 +247,7 @@ class Upstream(asyncio.Protocol):
         if self._size_bytes < EVENT_START_BYTES_MAX and (self.whole() + payload).startswith(EVENT_STARTS):
             self._begin_stream()  # whatever its head calls it
             payload, self._parts = self.whole() + payload, []
-            self._emit_events(self._assembler.feed(payload))
-            if is_over:
-                self._finish()
+            self._take_payload(payload, is_over)
             return
         self._parts.append(payload)
         self._size_bytes += len(payload)
@@ -268,10 +269,14 @@ class Upstream(asyncio.Protocol):
                 self._emit(data)
                 return
             if end:
+                self._was_woken = True  # as below
                 self._emit(data[:end])
                 self._finish()
                 return
-        payload, is_over = self._body.payload(data)
+        self._take_payload(*self._body.payload(data))
+
+    def _take_payload(self, payload: bytes, is_over: bool) -> None:
+        self._was_woken |= is_over  # the end wakes the call, with all that came before it
         self._emit_events(self._assembler.feed(payload))
         if is_over:
             self._finish()
@@ -344,7 +349,12 @@ class Upstream(asyncio.Protocol):
         return parts[0] if parts else b""
 
     def last_events(self) -> bytes:
-        """The payload of the last few events: LAST_BYTES and what it takes to begin with a whole one."""
+        """The payload of the last few events: LAST_BYTES, and what it takes to begin with a whole one.
+
+        Where a rewriter took the end of a stream that was there already, that end.
+        """
+        if self._ending:
+            return self._ending
         parts: list[bytes] = []
         size_bytes = 0
         for framed in reversed(self.tail):
@@ -402,8 +412,10 @@ class Upstream(asyncio.Protocol):
             out.write(head + held)
             return
         start = sse.last_end(held, at)
-        events = rewriter.feed(dechunk(held[start:]))
+        ending = dechunk(held[start:])
+        events = rewriter.feed(ending)
         if self.is_done:
+            self._ending = ending
             events += rewriter.end()
         out.write(b"".join((head, memoryview(held)[:start], chunk(events) if events else b"")))
 

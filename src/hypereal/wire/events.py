@@ -43,20 +43,22 @@ def are_all(is_so: Callable[[bytes], bool], events: bytes) -> bool:
     return all(map(is_so, payloads(events)))
 
 
-def split(events: bytes) -> Iterator[bytes]:
+def split(events: bytes) -> list[bytes]:
     """Each event with its blank line, byte for byte; what follows the last blank line comes last."""
     if b"\r" not in events:
         *whole, rest = events.split(b"\n\n")
-        yield from (block + b"\n\n" for block in whole)
+        blocks = [block + b"\n\n" for block in whole]
         if rest:
-            yield rest
-        return
+            blocks.append(rest)
+        return blocks
+    blocks = []
     start = 0
     while start < len(events):
         ends = [at + len(gap) for gap in (b"\n\n", b"\r\n\r\n") if (at := events.find(gap, start)) >= 0]
         end = min(ends, default=len(events))
-        yield events[start:end]
+        blocks.append(events[start:end])
         start = end
+    return blocks
 
 
 def event(payload: bytes) -> bytes:

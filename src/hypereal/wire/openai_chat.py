@@ -43,10 +43,9 @@ class Chunk(msgspec.Struct, gc=False):
     @property
     def said_usage(self) -> ChatUsage | None:
         """The usage block, wherever it stands; None where absent or null."""
-        for usage in (self.usage, *(choice.usage for choice in self.choices or ())):
-            if usage is not None:
-                return usage
-        return None
+        if self.usage is not None or not self.choices:
+            return self.usage
+        return next((choice.usage for choice in self.choices if choice.usage is not None), None)
 
     @property
     def is_finish(self) -> bool:
