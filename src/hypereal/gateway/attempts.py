@@ -42,9 +42,13 @@ ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"
 class AnswerRefused(Exception):
     """A target answered, but not with what was asked for."""
 
-    def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, retry_after_s: float | None = None, *, means: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.means = status if means is None else means
+        """The status by which it is judged: vendors answer 429 for an empty account too, which no waiting mends."""
         self.retry_after_s = retry_after_s
         """What it asked for, where it did."""
 
@@ -190,7 +194,7 @@ def _require_answer(call: Call, way: Way, said: bytes, *, is_sse: bool) -> None:
 def _refusal(call: Call, status: int, said: UpstreamError, retry_after_s: float | None) -> Exception:
     """What a failure of this STATUS is to the gateway: the caller's fault, or the target's."""
     if status not in CALLERS_FAULT:
-        return AnswerRefused(status, f"status {status}: {said.message}", retry_after_s)
+        return AnswerRefused(status, f"status {status}: {said.message}", retry_after_s, means=said.status)
     call.first_byte_s = 0.0  # it is no answer, so it costs nothing, though a sign of life may have gone out
     message = said.message or "the upstream refused the request"
     return RequestTooLarge(message) if status == 413 else InvalidRequest(message, code=said.code)
@@ -233,7 +237,7 @@ def _wait_s(call: Call, bill: "Bill", way: Way, failure: Failure, tries: int, is
 
 def _fault(failure: Failure) -> Fault:
     if isinstance(failure, AnswerRefused):
-        return fault_of(failure.status)
+        return fault_of(failure.means)
     return SILENT if failure.is_timeout else LOST
 
 
@@ -246,7 +250,7 @@ def _let_go(call: Call) -> None:
 def _final(last: Failure | None, targets: int) -> HyperealError:
     tried = "the only target" if targets == 1 else f"each of the {targets} targets"
     if isinstance(last, AnswerRefused):
-        if last.status in OVERLOAD:
+        if last.means in OVERLOAD:
             message = f"The model is overloaded: {tried} is busy. Try again shortly."
             return Overloaded(message) if last.retry_after_s is None else Overloaded(message, round(last.retry_after_s))
         return UpstreamFailed(f"The model could not answer: {tried} failed (status {last.status}).")

@@ -229,6 +229,8 @@ class Bill:
         if answer_id is not None:
             self._answer_id = answer_id
             self._plane.continuations.keep(self.payer.owner_id, answer_id, way.target.name)
+            if self.conversation is not None:
+                self._plane.stickiness.answered(self, way, answer_id)
 
     def close(self) -> None:
         """The call is over, however it ended. Where nothing of an upstream's answer went out, it costs nothing."""

@@ -70,7 +70,7 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     upstream, connection, request = call.upstream, call.connection, bill.request
     assert upstream is not None and request is not None
     if not call.relays:
-        return await _gather(call, bill, way)
+        return _reply_folded(call, bill, way)
     labels = way.target.labels + (_local_line(upstream) if way.target.is_local else b"")
     head = b"" if call.is_started else _stream_head(call, bill, labels)
     call.is_started = True
@@ -96,14 +96,11 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
         connection.transport.write(LAST_CHUNK)
 
 
-async def _gather(call: Call, bill: "Bill", way: Way) -> None:
+def _reply_folded(call: Call, bill: "Bill", way: Way) -> None:
+    """The stream was gathered whole before it counted as an answer (`attempts.open_answer`)."""
     upstream = call.upstream
-    assert upstream is not None
-    if not upstream.is_done:
-        upstream.gather()
-        await call.wait()
+    assert upstream is not None and upstream.is_done
     events = upstream.events()
-    _require_end(way, events)
     bill.usage = way.wire.usage_of_stream(upstream.first, events, way.profile)
     bill.answer = way.wire.fold(events)
     reply(call, bill, way)

@@ -109,6 +109,12 @@ class Stickiness:
         assert bill.conversation is not None
         self.remember(bill.conversation, way.target.name, coarse.monotonic_s, key=bill.key_number)
 
+    def answered(self, bill: "Bill", way: Way, answer_id: str) -> None:
+        """WAY gave ANSWER_ID: a request that continues it by that name alone goes there too, with the same key."""
+        assert bill.model is not None
+        conversation = fingerprint_of_answer((bill.payer.key_id, bill.model.id), answer_id)
+        self.remember(conversation, way.target.name, coarse.monotonic_s, key=bill.key_number)
+
     def order(self, ways: tuple[Way, ...], conversation: Fingerprint, now_s: float) -> tuple[Way, ...]:
         """WAYS, in the order in which CONVERSATION is to try them: first where it was, while that is healthy.
 

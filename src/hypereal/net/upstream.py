@@ -13,15 +13,7 @@ from typing import cast
 
 from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
-from hypereal.net.http1 import (
-    HEAD_BYTES_MAX,
-    LAST_CHUNK,
-    AnswerHead,
-    Malformed,
-    chunk,
-    dechunk,
-    parse_answer,
-)
+from hypereal.net.http1 import HEAD_BYTES_MAX, LAST_CHUNK, AnswerHead, Malformed, chunk, dechunk, parse_answer
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
 from hypereal.net.sse import CHUNK_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 

@@ -45,6 +45,9 @@ _STATUSES = {
 }
 """What an error inside a 200 would have been as an answer of its own."""
 
+_EMPTY_ACCOUNT = "insufficient_quota"
+"""OpenAI and others answer it with 429, as if waiting would mend it."""
+
 _any = msgspec.json.Decoder(Any)
 
 
@@ -52,7 +55,7 @@ class UpstreamError(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream's words, bounded and without anything that looks like a key."""
 
     status: int
-    """Of the answer, or the one that the error inside a 200 stands for; 200 where it names none."""
+    """Of the answer, or the one that the error inside it stands for: in a 200, or in a 429 that means 402."""
     type: str = ""
     code: str = ""
     message: str = ""
@@ -117,6 +120,8 @@ def _build(status: int, inner: dict[str, Any]) -> UpstreamError:
             status = code
         else:
             status = _STATUSES.get(str(code)) or _STATUSES.get(str(inner.get("type"))) or status
+    elif status == 429 and _EMPTY_ACCOUNT in (code, inner.get("type")):
+        status = 402
     return UpstreamError(
         status=status,
         type=_short(inner.get("status") if isinstance(code, int) and "status" in inner else inner.get("type")),

@@ -1,5 +1,7 @@
 """`previous_response_id`: an answer is continued by who was given it, where it was given, and by nobody else."""
 
+import json
+
 import pytest
 from tests.contract.gateway.test_bad_input import assert_refused
 from tests.contract.gateway.test_upstream_faults import SSE_HEAD
@@ -59,6 +61,14 @@ def test_a_bad_upstream_key_is_not_tried_twice(server: Server, upstream: Upstrea
     upstream.answer("up-first", refusal, refusal)
     assert server.call(PATH, {"model": "one-target", "input": "x"}, caller.secret).status == 502
     assert len(upstream.requests) == 1
+
+
+def test_an_empty_account_is_no_overload(server: Server, upstream: Upstream, caller: Caller):
+    refusal = scripts.plain({"error": {"message": "You ran out.", "code": "insufficient_quota"}}, 429)
+    upstream.answer("up-first", refusal, refusal)
+    answer = server.call(PATH, {"model": "one-target", "input": "x"}, caller.secret)
+    assert (answer.status, len(upstream.requests)) == (502, 1)
+    assert [one["status"] for one in json.loads(server.usage(answer.request_id)["tried"])] == [429]
 
 
 def test_a_comment_before_the_first_event_is_no_answer_yet(server: Server, upstream: Upstream, caller: Caller):

@@ -7,6 +7,7 @@ import pytest
 from tests.support import upstream as scripts
 from tests.support import vendors
 from tests.support.background import Background
+from tests.support.raw import Raw
 from tests.support.server import Caller, Server, upstream_environ
 from tests.support.upstream import Upstream
 
@@ -102,6 +103,19 @@ def test_a_conversation_keeps_its_key_and_all_keys_are_used(shared: Server, upst
             keys.setdefault(number, set()).add(key_of(upstream, turn * 20 + number))
     assert all(len(used) == 1 for used in keys.values())
     assert {key for used in keys.values() for key in used} == {"left-key-1", "left-key-2", "left-key-3"}
+
+
+def test_an_answer_is_continued_by_the_account_that_keeps_it(shared: Server, upstream: Upstream, payer: Caller):
+    with Raw(shared.url) as line:  # one connection is one process
+        for number in range(8):
+            name = f"resp_{number}"
+            upstream.answer("up-left", scripts.plain(vendors.responses_answer() | {"id": name}))
+            line.post(RESPONSES, {"model": "keyed", "input": f"question {number}"}, payer.secret)
+            assert line.answer().status == 200
+            line.post(RESPONSES, {"model": "keyed", "input": "more", "previous_response_id": name}, payer.secret)
+            assert line.answer().status == 200
+            assert key_of(upstream, 2 * number) == key_of(upstream, 2 * number + 1)
+    assert len({key_of(upstream, 2 * number) for number in range(8)}) > 1
 
 
 @pytest.mark.parametrize("status", [401, 429])

@@ -55,6 +55,11 @@ def test_an_error_inside_a_200_has_the_status_that_its_kind_has_elsewhere(
     assert error.status == status
 
 
+@pytest.mark.parametrize("inner", [{"code": "insufficient_quota"}, {"type": "insufficient_quota"}])
+def test_an_empty_account_is_told_from_a_busy_one(inner: dict[str, str]) -> None:
+    assert upstream_error(429, json.dumps({"error": {"message": "m", **inner}}).encode()).status == 402
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"\xff\xfe", b"[" * 100_000, b"null", b'{"error":{}}'])
 def test_what_cannot_be_read_gives_no_message(body: bytes) -> None:
     assert upstream_error(502, body) == UpstreamError(status=502)
