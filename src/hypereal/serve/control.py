@@ -18,7 +18,6 @@ from starlette.routing import Route
 
 from hypereal.accounts import KeyCache
 from hypereal.accounts import routes as account_routes
-from hypereal.conversations import keep_swept
 from hypereal.gateway import FINAL_STATUSES
 from hypereal.kit import clock, log, settings
 from hypereal.kit.access import ApiRoute
@@ -27,12 +26,14 @@ from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from hypereal.ledger import routes as ledger_routes
 from hypereal.limits import RateLimiter
-from hypereal.serve import openapi, operator_routes
+from hypereal.serve import background, openapi, operator_routes
 from hypereal.serve.api import Door, told_of
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
 from hypereal.wire import DIALECTS
 
 TICK_S = 1.0
+JOBS_DRAIN_S = 3.0
+"""Open answers had their time to end before; a job that is stopped is gone on with by another process."""
 ONE_BY_ONE = 10**9
 """Shares of an owner's minute: so many that each request asks for itself. What is leased here, data processes lack."""
 
@@ -45,6 +46,7 @@ class Control:
         self._settings = read
         self._database = Database(spec.database_url, connections_max=read.database.connections_max)
         self._feed = Feed(spec.database_url)
+        self._engine = background.engine(self._database, self._feed, read) if spec.runs_jobs else None
         self._api = api_routes(self._database)
         self._door = Door(
             KeyCache(self._database, self._feed),
@@ -77,11 +79,13 @@ class Control:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self._database.open()
         self._feed.start()
-        tasks = [asyncio.create_task(work) for work in (keep_swept(self._database), _tick())]
+        ticking = asyncio.create_task(_tick())
+        if self._engine is not None:
+            self._engine.start()
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._engine is not None:
+            await self._engine.stop(JOBS_DRAIN_S)
+        ticking.cancel()
         await self._feed.stop()
         await self._database.close()
 
