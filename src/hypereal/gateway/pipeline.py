@@ -10,7 +10,7 @@ from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
 from hypereal.gateway.replies import expect_stream, is_whole, relay, reply
-from hypereal.gateway.requests import find_offer, read_request
+from hypereal.gateway.requests import find_offer, permit_origin, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
 from hypereal.net import Malformed, UpstreamLost
@@ -29,9 +29,12 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
         if principal is None:
             principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
         bill.principal = principal
-        bill.quota = plane.limiter.admit(principal.owner_id, plane.requests_per_minute)
+        if principal.networks is not None:
+            permit_origin(call, principal, plane.trusted_proxies)  # 403
+        per_minute = principal.requests_per_minute or plane.requests_per_minute
+        bill.quota = plane.limiter.admit(principal.owner_id, per_minute)
         if bill.quota is None:
-            bill.quota = await call.aside(plane.limiter.fetch(principal.owner_id, plane.requests_per_minute))  # 429
+            bill.quota = await call.aside(plane.limiter.fetch(principal.owner_id, per_minute))  # 429
         await steps(call, bill, plane)
     except (HyperealError, Malformed, UpstreamLost) as error:
         refuse(call, bill, error)

@@ -7,10 +7,15 @@ import os
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import getaddresses, parseaddr
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from hypereal.kit import log
 
@@ -91,6 +96,46 @@ class Ledger(Section):
     """The least balance that a call which costs money needs."""
 
 
+class MailSection(Section):
+    """[mail]"""
+
+    smtp_url: str | None = None
+    """`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. Absent: mail is not sent, and the log says so."""
+    sender: str = Field("Hypereal <hypereal@localhost>", alias="from")
+    """Whom mail is from: an address, or `Name <address>`."""
+
+    @field_validator("smtp_url", mode="before")
+    @classmethod
+    def _resolved(cls, value: object) -> str | None:
+        return resolve_secret(value, name="mail.smtp_url")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            url = urlsplit(value)
+            if url.scheme not in ("smtp", "smtps") or not url.hostname or url.port == 0:
+                raise ValueError("not an address like smtp://user:password@mail.example.com:587")
+        return value
+
+    @field_validator("sender")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            ((name, address),) = getaddresses([value])
+            Address(name, addr_spec=address)
+        except (ValueError, IndexError, MessageError):
+            raise ValueError("not one address, nor one 'Name <address>'") from None
+        if not value.isprintable():
+            raise ValueError("not one line of text")
+        return value
+
+    @property
+    def sender_address(self) -> str:
+        """The bare address of `sender`."""
+        return parseaddr(self.sender)[1]
+
+
 class Settings(Section):
     """Everything an operator can set. `providers` and `models` are raw tables: `providers` and `catalog` check them."""
 
@@ -98,6 +143,7 @@ class Settings(Section):
     database: DatabaseSection = DatabaseSection()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
+    mail: MailSection = MailSection()
     providers: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
 
@@ -140,6 +186,12 @@ def load(config: Path | None = None, overrides: dict[str, dict[str, Any]] | None
         return Settings.model_validate(tables)
     except ValidationError as error:
         raise BadSettings(_explain(path, error)) from None
+
+
+def keys_of(section: object) -> dict[str, FieldInfo]:
+    """The keys of a table as the file has them; empty for what is no table."""
+    fields: dict[str, FieldInfo] = getattr(section, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
 
 
 def resolve_secret(value: object, *, name: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -185,7 +237,7 @@ def _from_environment() -> list[tuple[str, str, str]]:
         if name in SHORT_FORMS:
             section, key = SHORT_FORMS[name]
         field = Settings.model_fields.get(section)
-        if field is None or key not in getattr(field.annotation, "model_fields", {}):
+        if field is None or key not in keys_of(field.annotation):
             if not name.startswith("HYPEREAL_TEST_"):
                 log.get("settings").warning("unknown environment variable", variable=name)
             continue

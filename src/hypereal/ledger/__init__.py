@@ -16,6 +16,7 @@ from hypereal.ledger.wallets import (
     balance,
     close_dead,
     find_answer,
+    spent_this_month,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "balance",
     "close_dead",
     "find_answer",
+    "spent_this_month",
 ]

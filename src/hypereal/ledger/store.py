@@ -152,3 +152,50 @@ async def find_answer(connection: Connection, owner_id: AccountId, upstream_id: 
         upstream_id,
     )
     return found
+
+
+async def alert(connection: Connection, month: str, after: PoolId, limit: int) -> list[asyncpg.Record]:
+    """Of the next LIMIT keys' months of MONTH ('2026-11') that may have news, in the order of their ids: mark what is
+    alerted of, and tell it: the percentage alerted `before` and the `level` now.
+
+    A month is used up (100) where nothing is left, and where 80 % is used and a call was refused, since calls rarely
+    cost just what is left. A raised limit takes back what was alerted. Locked pools are left for the next time.
+    """
+    return await connection.fetch(
+        """
+        WITH news AS MATERIALIZED (
+            SELECT id, owner_id, funded, used, alerted, raised_at, alerted > 0 AND funded > alerted_limit AS is_raised
+            FROM pools
+            WHERE kind = 'key_month' AND right(id, 7) = $1 AND id > $2 AND funded > 0
+                AND (alerted < 100 AND used * 5 >= funded * 4 OR alerted > 0 AND funded > alerted_limit)
+            ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+        ), levels AS (
+            SELECT n.*, CASE
+                WHEN used >= funded THEN 100
+                WHEN used * 5 < funded * 4 THEN 0
+                WHEN NOT is_raised AND EXISTS (
+                    SELECT FROM usage u
+                    WHERE u.owner_id = n.owner_id AND u.key_id = split_part(n.id, '/', 1)
+                        AND u.started_at > greatest(now() - interval '10 minutes', n.raised_at)
+                        AND u.error_type = 'spending_limit_reached'
+                ) THEN 100
+                ELSE 80 END AS level
+            FROM news n
+        ), marked AS (
+            UPDATE pools p
+            SET alerted = l.level, alerted_limit = l.funded,
+                raised_at = CASE WHEN l.is_raised THEN clock_timestamp() ELSE l.raised_at END
+            FROM levels l WHERE p.id = l.id AND (l.level > l.alerted OR l.is_raised)
+        )
+        SELECT id, owner_id, funded, used, alerted AS before, level FROM levels ORDER BY id
+        """,
+        month,
+        after,
+        limit,
+    )
+
+
+async def spent(connection: Connection, owner_id: AccountId, pools: list[PoolId]) -> dict[PoolId, int]:
+    """What was charged to an owner's POOLS; those that were never used are missing."""
+    rows = await connection.fetch("SELECT id, used FROM pools WHERE owner_id = $1 AND id = ANY ($2)", owner_id, pools)
+    return {PoolId(row["id"]): row["used"] for row in rows}

@@ -6,10 +6,10 @@ from enum import StrEnum
 import asyncpg
 import msgspec
 
-from hypereal.kit.clock import boot_id
+from hypereal.kit.clock import boot_id, utc_now
 from hypereal.kit.db import Database
 from hypereal.kit.errors import NotFound
-from hypereal.kit.ids import AccountId, PoolId
+from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import store
 
@@ -79,6 +79,15 @@ async def balance(database: Database, owner_id: AccountId) -> Balance:
     if row is None:
         return Balance(ledger=Micro(0), free=Micro(0))
     return Balance(ledger=Micro(row["ledger"]), free=Micro(row["free"]))
+
+
+async def spent_this_month(database: Database, owner_id: AccountId, keys: Collection[KeyId]) -> dict[KeyId, Micro]:
+    """What was charged to each of the owner's KEYS in this calendar month, UTC. Only keys with a limit are counted."""
+    month = f"{utc_now():%Y-%m}"
+    pools = {PoolId(f"{key_id}/{month}"): key_id for key_id in keys}
+    async with database.connection() as connection:
+        used = await store.spent(connection, owner_id, list(pools))
+    return {key_id: Micro(used.get(pool_id, 0)) for pool_id, key_id in pools.items()}
 
 
 async def find_answer(database: Database, owner_id: AccountId, upstream_id: str) -> str | None:

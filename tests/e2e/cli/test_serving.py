@@ -67,6 +67,39 @@ def test_listed_keys_show_their_terms_and_no_secret(serving: Installation) -> No
     assert row["hint"] == made["key"][-4:]
 
 
+def test_a_key_is_rotated_and_turned_off_and_on(serving: Installation) -> None:
+    made = serving.json("keys", "create", "--email", "ada@example.com", "--credits", "300")
+    rotated = serving.json("keys", "rotate", made["id"], "--grace-hours", "0")
+    wait_until(lambda: serving.status_of(made["key"]) == 401, NOTICE_S_MAX, "the old secret is refused")
+    assert serving.status_of(rotated["key"]) == 200
+    assert serving.json("keys", "disable", made["id"]) == {"id": made["id"], "active": False}
+    wait_until(lambda: serving.status_of(rotated["key"]) == 401, NOTICE_S_MAX, "the key is off")
+    assert serving.json("keys", "enable", made["id"]) == {"id": made["id"], "active": True}
+    wait_until(lambda: serving.status_of(rotated["key"]) == 200, NOTICE_S_MAX, "the key is on")
+    assert serving.run("keys", "enable", "key_none").returncode == 1
+
+
+def test_a_key_is_made_with_all_its_terms(serving: Installation) -> None:
+    made = serving.json(
+        *("keys", "create", "--email", "lin@example.com", "--spending-limit", "5", "--auto-disable"),
+        *("--allowed-ips", "10.0.0.0/8,127.0.0.1", "--scopes", "account,inference", "--expires", "2020-01-02"),
+    )
+    [row] = serving.json("keys", "list", "--email", "lin@example.com")["keys"]
+    assert (row["id"], row["state"], row["auto_disable"]) == (made["id"], "expired", True)
+    assert row["allowed_ips"] == ["10.0.0.0/8", "127.0.0.1/32"]
+    assert row["scopes"] == ["account", "inference"]
+    assert row["expires_at"] == "2020-01-02T00:00:00Z"
+    assert serving.run("keys", "create", "--email", "lin@example.com", "--scopes", "all").returncode == 1
+
+
+def test_a_user_gets_a_rate_of_their_own(serving: Installation) -> None:
+    serving.json("keys", "create", "--email", "ada@example.com")
+    limited = serving.json("users", "limit", "--email", "ada@example.com", "--requests-per-minute", "1200")
+    assert limited == {"email": "ada@example.com", "requests_per_minute": 1200}
+    assert serving.json("users", "limit", "--email", "ADA@example.com")["requests_per_minute"] is None
+    assert serving.run("users", "limit", "--email", "nobody@example.com").returncode == 1
+
+
 def test_a_password_can_be_given_where_no_other_user_sees_it(serving: Installation) -> None:
     create = ("users", "create", "--email", "tim@example.com", "--password", "-")
     short = serving.run(*create, stdin="short\n")
