@@ -5,6 +5,7 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
 from hypereal.ledger.ledger import Ledger
+from hypereal.ledger.request_log import Retention, keep_log
 from hypereal.ledger.rows import Attempt, UsageRow
 from hypereal.ledger.wallets import (
     Balance,
@@ -28,6 +29,7 @@ __all__ = [
     "Hold",
     "Ledger",
     "Payer",
+    "Retention",
     "Settlement",
     "Ticket",
     "UsageRow",
@@ -36,4 +38,5 @@ __all__ = [
     "balance",
     "close_dead",
     "find_answer",
+    "keep_log",
 ]

@@ -50,6 +50,16 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Micro-credits that the vendor's cache saved, less what its writes cost."""
     upstream_id: str | None = None
     """What the upstream calls its answer."""
+    end_user: str | None = None
+    """The caller's own `user`."""
+    metadata: dict[str, str] | None = None
+    """The caller's own tags."""
+    app: str | None = None
+    """The caller's `x-hypereal-app`."""
+    price_version: str | None = None
+    """Of the price that was in force when the call began."""
+    upstream_cost: int | None = None
+    """Micro-credits that the vendor charges us; None where that is not known."""
 
 
 def facts(row: UsageRow, usage: Usage) -> bytes:

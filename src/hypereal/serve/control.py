@@ -25,6 +25,7 @@ from hypereal.kit.access import ApiRoute
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from hypereal.ledger import Retention, keep_log
 from hypereal.ledger import routes as ledger_routes
 from hypereal.limits import RateLimiter
 from hypereal.serve import openapi, operator_routes
@@ -77,7 +78,10 @@ class Control:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self._database.open()
         self._feed.start()
-        tasks = [asyncio.create_task(work) for work in (keep_swept(self._database), _tick())]
+        kept = self._settings.log
+        retention = Retention(rows_days=kept.retention_days, hours_days=kept.sums_days)
+        works = (keep_swept(self._database), keep_log(self._database, retention), _tick())
+        tasks = [asyncio.create_task(work) for work in works]
         yield
         for task in tasks:
             task.cancel()
