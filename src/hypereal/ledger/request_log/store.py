@@ -1,13 +1,19 @@
-"""The request log's upkeep in SQL. The functions that it calls are in migration 0008."""
+"""All SQL of the request log: its upkeep, whose functions are in migration 0008, and what is read of it."""
+# ruff: noqa: S608 (queries are put together of texts that stand here)
 
 from datetime import date, datetime
+from typing import Any
 
 import asyncpg
+import msgspec
 
 from hypereal.kit.db import Connection
+from hypereal.kit.ids import AccountId
 
 LOCK_MS_MAX = 200
 """How long a change of the tables may wait, and let writers wait behind it."""
+QUERY_MS_MAX = 20_000
+"""How long a caller's search may take."""
 
 
 async def fold(connection: Connection, rows_max: int) -> int:
@@ -136,3 +142,155 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
         """,
         rows_max,
     )
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows are wanted. None: any. The order of the fields is that of the parameters from $2 on."""
+
+    since: datetime
+    until: datetime
+    model: str | None = None
+    key_id: str | None = None
+    provider: str | None = None
+    app: str | None = None
+    endpoint: str | None = None
+    end_user: str | None = None
+    status_least: int | None = None
+    status_most: int | None = None
+    tags: str | None = None
+    """A JSON object: rows that have these tags."""
+    request_id: str | None = None
+    text: str | None = None
+    """Stands somewhere in what names the call, in any case."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A row's place in the order of time."""
+
+    started_at: datetime
+    request_id: str
+
+
+_SUMS_MATCH = """
+    owner_id = $1 AND hour >= $2 AND hour < $3
+    AND ($4::text IS NULL OR model = $4) AND ($5::text IS NULL OR key_id = $5)
+    AND ($6::text IS NULL OR provider = $6) AND ($7::text IS NULL OR app = $7)
+"""
+_ROWS_MATCH = """
+    owner_id = $1 AND started_at >= $2 AND started_at < $3
+    AND ($4::text IS NULL OR model = $4) AND ($5::text IS NULL OR key_id = $5)
+    AND ($6::text IS NULL OR provider = $6) AND ($7::text IS NULL OR app = $7)
+    AND ($8::text IS NULL OR endpoint = $8) AND ($9::text IS NULL OR end_user = $9)
+    AND ($10::int IS NULL OR status >= $10) AND ($11::int IS NULL OR status <= $11)
+    AND ($12::jsonb IS NULL OR metadata @> $12) AND ($13::text IS NULL OR request_id = $13)
+    AND ($14::text IS NULL OR strpos(lower(concat_ws(
+        ' ', request_id, model, provider, error_type, end_user, app, client, metadata::text)), lower($14)) > 0)
+"""
+_ROW = """
+    request_id, started_at, key_id, endpoint, dialect, model, provider, target, status, error_type, is_stream, attempts,
+    tried, first_byte_ms, duration_ms, client, end_user, metadata, app, price_version, input_tokens, cache_read_tokens,
+    cache_write_tokens + cache_write_1h_tokens AS cache_write_tokens, output_tokens, reasoning_tokens, web_searches,
+    is_estimated, charged, cache_saved
+"""
+_TOTALS = """
+    coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(errors), 0)::bigint AS errors,
+    coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+    coalesce(sum(cache_read_tokens), 0)::bigint AS cache_read_tokens,
+    coalesce(sum(cache_write_tokens), 0)::bigint AS cache_write_tokens,
+    coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
+    coalesce(sum(charged), 0)::bigint AS charged, coalesce(sum(cache_saved), 0)::bigint AS cache_saved,
+    (sum(duration_ms) / nullif(sum(calls), 0))::bigint AS duration_ms,
+    (sum(first_byte_ms) / nullif(sum(first_bytes), 0))::bigint AS first_byte_ms
+"""
+NEWEST_FIRST = f"""
+    SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND (started_at, request_id) < ($15, $16)
+    ORDER BY started_at DESC, request_id DESC LIMIT $17
+"""
+OLDEST_FIRST = f"""
+    SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND (started_at, request_id) > ($15, $16)
+    ORDER BY started_at, request_id LIMIT $17
+"""
+DEAREST_FIRST = f"""
+    SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND charged > 0 ORDER BY charged DESC LIMIT $15
+"""
+BY_WORD = f"""
+    SELECT CASE $15 WHEN 'user' THEN end_user WHEN 'endpoint' THEN endpoint WHEN 'provider' THEN provider
+        WHEN 'app' THEN app WHEN 'status' THEN status::text ELSE metadata ->> $16 END AS word,
+        count(*) AS calls, sum(charged)::bigint AS charged
+    FROM usage WHERE {_ROWS_MATCH} GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT $17
+"""
+SUMS = f"""
+    SELECT model, key_id, app, (hour AT TIME ZONE 'UTC')::date AS day,
+        grouping(model, key_id, app, (hour AT TIME ZONE 'UTC')::date) AS kind, {_TOTALS}
+    FROM usage_sums WHERE {_SUMS_MATCH}
+    GROUP BY GROUPING SETS ((model), (key_id), (app), ((hour AT TIME ZONE 'UTC')::date), ())
+    ORDER BY charged DESC
+"""
+OF_MODEL, OF_KEY, OF_APP, OF_DAY, OF_ALL = 0b0111, 0b1011, 0b1101, 0b1110, 0b1111
+"""`kind` of a row of `sums`: by what it is summed up."""
+
+
+async def newest(
+    connection: Connection, owner_id: AccountId, match: Match, before: Place, limit: int
+) -> list[asyncpg.Record]:
+    """The owner's LIMIT rows that come before BEFORE, the newest first."""
+    return await _planned(connection, NEWEST_FIRST, owner_id, *_values(match), *_values(before), limit)
+
+
+async def oldest(
+    connection: Connection, owner_id: AccountId, match: Match, after: Place, limit: int
+) -> list[asyncpg.Record]:
+    """The owner's LIMIT rows that come after AFTER, the oldest first."""
+    return await _planned(connection, OLDEST_FIRST, owner_id, *_values(match), *_values(after), limit)
+
+
+async def dearest(connection: Connection, owner_id: AccountId, match: Match, limit: int) -> list[asyncpg.Record]:
+    """The owner's LIMIT rows that were charged most."""
+    return await _planned(connection, DEAREST_FIRST, owner_id, *_values(match), limit)
+
+
+async def by_word(
+    connection: Connection, owner_id: AccountId, match: Match, of: tuple[str, str], limit: int
+) -> list[asyncpg.Record]:
+    """(word, calls, charged) of the owner's rows, by one of what they say; OF is (its name, or '' and a tag's name)."""
+    return await _planned(connection, BY_WORD, owner_id, *_values(match), *of, limit)
+
+
+async def sums(connection: Connection, owner_id: AccountId, match: Match) -> list[asyncpg.Record]:
+    """The owner's sums of hours by model, key, app and day, and in all, the dearest first; narrowed by these only."""
+    return await _planned(connection, SUMS, owner_id, *_values(match)[:6])
+
+
+async def profit(connection: Connection, since: datetime, until: datetime) -> list[asyncpg.Record]:
+    """Of all owners, for operators: what each model at each provider brought and cost, micro-credits."""
+    return await connection.fetch(
+        """
+        SELECT model, provider, sum(calls)::bigint AS calls, sum(errors)::bigint AS errors,
+            sum(input_tokens + cache_read_tokens + cache_write_tokens)::bigint AS input_tokens,
+            sum(output_tokens)::bigint AS output_tokens, sum(charged)::bigint AS charged,
+            sum(upstream_cost)::bigint AS upstream_cost, sum(upstream_charged)::bigint AS upstream_charged,
+            sum(upstream_unknown)::bigint AS upstream_unknown
+        FROM usage_sums WHERE hour >= $1 AND hour < $2 GROUP BY model, provider ORDER BY charged DESC, model, provider
+        """,
+        since,
+        until,
+    )
+
+
+def _values(struct: msgspec.Struct) -> tuple[Any, ...]:
+    return msgspec.structs.astuple(struct)
+
+
+async def _planned(connection: Connection, query: str, *arguments: object) -> list[asyncpg.Record]:
+    """The rows of QUERY, planned for these ARGUMENTS, so that of filters that are not given nothing is left."""
+    async with connection.transaction(readonly=True):
+        await connection.execute(
+            """
+            SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('statement_timeout', $1, true)
+            """,
+            str(QUERY_MS_MAX),
+        )
+        return await connection.fetch(query, *arguments)
