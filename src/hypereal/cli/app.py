@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "keys": "Make, list and revoke keys.",
     "credits": "Add credits to a wallet.",
     "models": "List and check the models, their prices and targets.",
+    "usage": "Show what each model brought and cost.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""

@@ -5,7 +5,7 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
 from hypereal.ledger.ledger import Ledger
-from hypereal.ledger.request_log import Retention, keep_log
+from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, keep_log, profit
 from hypereal.ledger.rows import Attempt, UsageRow
 from hypereal.ledger.wallets import (
     Balance,
@@ -20,6 +20,7 @@ from hypereal.ledger.wallets import (
 )
 
 __all__ = [
+    "DAYS_MAX",
     "AlreadySettled",
     "Attempt",
     "Balance",
@@ -29,6 +30,7 @@ __all__ = [
     "Hold",
     "Ledger",
     "Payer",
+    "Profit",
     "Retention",
     "Settlement",
     "Ticket",
@@ -39,4 +41,5 @@ __all__ = [
     "close_dead",
     "find_answer",
     "keep_log",
+    "profit",
 ]

@@ -11,6 +11,7 @@ from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Database
 from hypereal.kit.errors import InvalidRequest, Overloaded
 from hypereal.kit.ids import AccountId
+from hypereal.kit.money import Micro
 from hypereal.ledger.request_log import store
 from hypereal.ledger.request_log.store import Match, Place
 
@@ -35,6 +36,38 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sums: dict[int, list[asyncpg.Record]]
     """By the kinds of `store.sums`."""
     by_word: list[asyncpg.Record] | None
+
+
+class Profit(msgspec.Struct, frozen=True, kw_only=True):
+    """What the calls of all owners to one model at one provider brought and cost, micro-credits."""
+
+    model: str
+    provider: str
+    """'' for those that were refused before they had one."""
+    calls: int
+    errors: int
+    input_tokens: int
+    """Those of caches included."""
+    output_tokens: int
+    charged: Micro
+    upstream_cost: Micro
+    """What the vendor takes, as far as it is known."""
+    upstream_charged: Micro
+    """Of `charged`, that of calls whose cost at the vendor is known."""
+    upstream_unknown: int
+    """Calls whose cost at the vendor is not known."""
+
+    @property
+    def margin(self) -> Micro:
+        """What is left of calls whose cost at the vendor is known."""
+        return Micro(self.upstream_charged - self.upstream_cost)
+
+
+async def profit(database: Database, days: int) -> list[Profit]:
+    """For operators: of the last DAYS (UTC), today included, the model that brought most first."""
+    async with database.connection() as connection:
+        rows = await store.profit(connection, since_of(days), utc_now() + timedelta(days=1))
+    return [Profit(**dict(row)) for row in rows]
 
 
 def since_of(days: int) -> datetime:
