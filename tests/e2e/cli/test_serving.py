@@ -223,3 +223,17 @@ def test_usage_shows_what_each_model_brought(serving: Installation) -> None:
     assert all(model["upstream_cost"] is None for model in shown["models"])
     assert serving.run("usage").stdout.startswith("model")
     assert serving.run("usage", "--days", "0").returncode == 2
+
+
+def test_a_key_with_the_scope_account_sees_the_log_and_others_do_not(serving: Installation) -> None:
+    create = ("keys", "create", "--email", "olga@example.com", "--scopes")
+    statuses = {}
+    for scopes in ("inference", "account", "inference, account"):
+        key = serving.json(*create, scopes)["key"]
+        url = urlsplit(serving.address)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        connection.request("GET", "/api/api-usage", headers={"authorization": f"Bearer {key}"})
+        statuses[scopes] = connection.getresponse().status
+        connection.close()
+    assert statuses == {"inference": 403, "account": 200, "inference, account": 200}
+    assert serving.run(*create, "root").returncode == 1

@@ -36,6 +36,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     gift: Micro | None
     spending_limit: Micro | None
     models: frozenset[str] | None
+    scopes: frozenset[str]
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +63,9 @@ def create(
     models: Annotated[
         str, typer.Option("--models", metavar="A,B", help="The only models it may call. Default: all.")
     ] = "",
+    scopes: Annotated[
+        str, typer.Option("--scopes", metavar="A,B", help="inference, to call models; account, to see and manage all.")
+    ] = "inference",
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -69,7 +73,8 @@ def create(
     """Make a key, and its user where there is none. The key is shown now and never again."""
     settings = read_settings(config, data_dir)
     only = _model_ids(settings, models)
-    wanted = Wanted(email=email, name=name, gift=gift, spending_limit=spending_limit, models=only)
+    may = frozenset(scope.strip() for scope in scopes.split(","))
+    wanted = Wanted(email=email, name=name, gift=gift, spending_limit=spending_limit, models=only, scopes=may)
     made = asyncio.run(_create(settings, wanted))
     if as_json:
         output.write_json(
@@ -144,7 +149,9 @@ async def _create(settings: Settings, wanted: Wanted) -> Made:
         if wanted.gift is not None:
             credit = ledger.Credit(amount=wanted.gift, source="command", source_id=new_id("cmd"), note="with a key")
             await ledger.add_credits(opened, user.account_id, credit)
-        terms = accounts.KeyTerms(name=wanted.name, models=wanted.models, spending_limit=wanted.spending_limit)
+        terms = accounts.KeyTerms(
+            name=wanted.name, models=wanted.models, spending_limit=wanted.spending_limit, scopes=wanted.scopes
+        )
         key = await accounts.create_key(opened, user.account_id, terms)
         return Made(key=key, balance=await ledger.balance(opened, user.account_id))
 

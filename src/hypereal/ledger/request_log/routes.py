@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -281,22 +281,24 @@ def _statuses(status: str) -> tuple[int | None, int | None]:
     raise InvalidRequest("status: give a number such as 429, 4xx, ok or error.", param="status")
 
 
-_NOTHING = dict.fromkeys(
-    ("calls", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"), 0
-) | {"charged": 0, "cache_saved": 0, "duration_ms": None, "first_byte_ms": None}
+_COUNTED = ("calls", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+_NOTHING = dict.fromkeys((*_COUNTED, "charged", "cache_saved", "duration_ms", "first_bytes", "first_byte_ms"), 0)
 
 
 def _sums(row: Any, **of: Any) -> Sums:
     row = row or _NOTHING
-    counts: Iterable[str] = ("calls", "errors", *(name for name in Sums.__struct_fields__ if name.endswith("_tokens")))
     return Sums(
         **of,
-        **{name: row[name] for name in counts},
+        **{name: row[name] for name in _COUNTED},
         credits_used=credits_json(row["charged"]),
         cache_saved_credits=credits_json(row["cache_saved"]),
-        latency_ms=row["duration_ms"],
-        first_byte_ms=row["first_byte_ms"],
+        latency_ms=_average(row["duration_ms"], row["calls"]),
+        first_byte_ms=_average(row["first_byte_ms"], row["first_bytes"]),
     )
+
+
+def _average(total: int, count: int) -> int | None:
+    return round(total / count) if count else None
 
 
 def _word_sum(row: Any) -> WordSum:

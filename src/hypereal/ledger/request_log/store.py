@@ -14,6 +14,8 @@ LOCK_MS_MAX = 200
 """How long a change of the tables may wait, and let writers wait behind it."""
 QUERY_MS_MAX = 20_000
 """How long a caller's search may take."""
+QUERY_MEMORY = "32MB"
+"""What it may sort and sum up in memory; beyond, on the disk."""
 
 
 async def fold(connection: Connection, rows_max: int) -> int:
@@ -195,16 +197,10 @@ _ROW = """
     cache_write_tokens + cache_write_1h_tokens AS cache_write_tokens, output_tokens, reasoning_tokens, web_searches,
     is_estimated, charged, cache_saved
 """
-_TOTALS = """
-    coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(errors), 0)::bigint AS errors,
-    coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
-    coalesce(sum(cache_read_tokens), 0)::bigint AS cache_read_tokens,
-    coalesce(sum(cache_write_tokens), 0)::bigint AS cache_write_tokens,
-    coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
-    coalesce(sum(charged), 0)::bigint AS charged, coalesce(sum(cache_saved), 0)::bigint AS cache_saved,
-    (sum(duration_ms) / nullif(sum(calls), 0))::bigint AS duration_ms,
-    (sum(first_byte_ms) / nullif(sum(first_bytes), 0))::bigint AS first_byte_ms
-"""
+_COUNTS = (
+    *("calls", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "charged"),
+    *("cache_saved", "duration_ms", "first_bytes", "first_byte_ms"),
+)
 NEWEST_FIRST = f"""
     SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND (started_at, request_id) < ($15, $16)
     ORDER BY started_at DESC, request_id DESC LIMIT $17
@@ -222,12 +218,16 @@ BY_WORD = f"""
         count(*) AS calls, sum(charged)::bigint AS charged
     FROM usage WHERE {_ROWS_MATCH} GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT $17
 """
+# In two steps: the hours are many, and of what a day adds up to there is little.
 SUMS = f"""
-    SELECT model, key_id, app, (hour AT TIME ZONE 'UTC')::date AS day,
-        grouping(model, key_id, app, (hour AT TIME ZONE 'UTC')::date) AS kind, {_TOTALS}
-    FROM usage_sums WHERE {_SUMS_MATCH}
-    GROUP BY GROUPING SETS ((model), (key_id), (app), ((hour AT TIME ZONE 'UTC')::date), ())
-    ORDER BY charged DESC
+    WITH days AS MATERIALIZED (
+        SELECT model, key_id, app, (hour AT TIME ZONE 'UTC')::date AS day,
+            {", ".join(f"sum({name}) AS {name}" for name in _COUNTS)}
+        FROM usage_sums WHERE {_SUMS_MATCH} GROUP BY 1, 2, 3, 4
+    )
+    SELECT model, key_id, app, day, grouping(model, key_id, app, day) AS kind,
+        {", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _COUNTS)}
+    FROM days GROUP BY GROUPING SETS ((model), (key_id), (app), (day), ()) ORDER BY charged DESC
 """
 OF_MODEL, OF_KEY, OF_APP, OF_DAY, OF_ALL = 0b0111, 0b1011, 0b1101, 0b1110, 0b1111
 """`kind` of a row of `sums`: by what it is summed up."""
@@ -289,8 +289,10 @@ async def _planned(connection: Connection, query: str, *arguments: object) -> li
     async with connection.transaction(readonly=True):
         await connection.execute(
             """
-            SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('statement_timeout', $1, true)
+            SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('statement_timeout', $1, true),
+                set_config('work_mem', $2, true)
             """,
             str(QUERY_MS_MAX),
+            QUERY_MEMORY,
         )
         return await connection.fetch(query, *arguments)

@@ -26,6 +26,7 @@ USAGE = [
     """,
     "CREATE INDEX usage_owner ON usage (owner_id, started_at, request_id)",
     "CREATE INDEX usage_failed ON usage (owner_id, started_at, request_id) WHERE status >= 400",
+    "CREATE INDEX usage_end_user ON usage (owner_id, end_user, started_at, request_id) WHERE end_user IS NOT NULL",
     "CREATE INDEX usage_dearest ON usage (owner_id, charged) WHERE charged > 0",
     "CREATE INDEX usage_upstream ON usage (upstream_id) WHERE upstream_id IS NOT NULL",
     "CREATE TABLE usage_default PARTITION OF usage DEFAULT",
