@@ -20,7 +20,7 @@ SUMS = {
     "web_searches": "sum(web_searches)",
     "cost": "sum(cost)",
     "charged": "sum(charged)",
-    "cache_saved": "sum(cache_saved)",
+    "cache_saved": "coalesce(sum(cache_saved), 0)",
     "upstream_cost": "coalesce(sum(upstream_cost), 0)",
     "upstream_charged": "coalesce(sum(charged) FILTER (WHERE upstream_cost IS NOT NULL), 0)",
     "upstream_unknown": "count(*) FILTER (WHERE upstream_cost IS NULL AND cost > 0)",

@@ -1,7 +1,7 @@
 """All SQL of the request log: its upkeep, whose functions are in migration 0008, and what is read of it."""
 # ruff: noqa: S608 (queries are put together of texts that stand here)
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -10,6 +10,7 @@ import msgspec
 from hypereal.kit.db import Connection
 from hypereal.kit.ids import AccountId
 
+MOMENT = timedelta(microseconds=1)
 LOCK_MS_MAX = 200
 """How long a change of the tables may wait, and let writers wait behind it."""
 QUERY_MS_MAX = 20_000
@@ -236,14 +237,16 @@ OF_MODEL, OF_KEY, OF_APP, OF_DAY, OF_ALL = 0b0111, 0b1011, 0b1101, 0b1110, 0b111
 async def newest(
     connection: Connection, owner_id: AccountId, match: Match, before: Place, limit: int
 ) -> list[asyncpg.Record]:
-    """The owner's LIMIT rows that come before BEFORE, the newest first."""
+    """The owner's LIMIT rows that come before BEFORE, the newest first. Later days are not looked into."""
+    match = msgspec.structs.replace(match, until=min(match.until, before.started_at + MOMENT))
     return await _planned(connection, NEWEST_FIRST, owner_id, *_values(match), *_values(before), limit)
 
 
 async def oldest(
     connection: Connection, owner_id: AccountId, match: Match, after: Place, limit: int
 ) -> list[asyncpg.Record]:
-    """The owner's LIMIT rows that come after AFTER, the oldest first."""
+    """The owner's LIMIT rows that come after AFTER, the oldest first. Earlier days are not looked into."""
+    match = msgspec.structs.replace(match, since=max(match.since, after.started_at))
     return await _planned(connection, OLDEST_FIRST, owner_id, *_values(match), *_values(after), limit)
 
 
