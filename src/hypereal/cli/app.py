@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "credits": "Add credits to a wallet.",
     "models": "List and check the models, their prices and targets.",
     "queue": "Look at background jobs; run one again, or cancel it.",
+    "usage": "Show what each model brought and cost.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""

@@ -136,6 +136,15 @@ class MailSection(Section):
         return parseaddr(self.sender)[1]
 
 
+class RequestLog(Section):
+    """[log]"""
+
+    retention_days: int = Field(90, ge=1, le=3650)
+    """How long the row of a call is kept, in whole days besides today (UTC)."""
+    sums_days: int = Field(800, ge=1, le=36500)
+    """The same of the sums by hour; never shorter than of the rows."""
+
+
 class Settings(Section):
     """Everything an operator can set. `providers` and `models` are raw tables: `providers` and `catalog` check them."""
 
@@ -144,6 +153,7 @@ class Settings(Section):
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
     mail: MailSection = MailSection()
+    log: RequestLog = RequestLog()
     providers: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
 

@@ -5,6 +5,7 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
 from hypereal.ledger.ledger import Ledger
+from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
 from hypereal.ledger.rows import Attempt, UsageRow
 from hypereal.ledger.wallets import (
     Balance,
@@ -20,6 +21,7 @@ from hypereal.ledger.wallets import (
 )
 
 __all__ = [
+    "DAYS_MAX",
     "AlreadySettled",
     "Attempt",
     "Balance",
@@ -29,6 +31,8 @@ __all__ = [
     "Hold",
     "Ledger",
     "Payer",
+    "Profit",
+    "Retention",
     "Settlement",
     "Ticket",
     "UsageRow",
@@ -37,5 +41,6 @@ __all__ = [
     "balance",
     "close_dead",
     "find_answer",
+    "profit",
     "spent_this_month",
 ]

@@ -21,8 +21,11 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     ms: int
 
 
-class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The facts of one call, but for its tokens (`kit.usage.Usage`) and its money, which the ledger adds."""
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """The facts of one call, but for its tokens (`kit.usage.Usage`) and its money, which the ledger adds.
+
+    What has a default is left out where it says nothing: its column takes NULL.
+    """
 
     request_id: str
     started_at: datetime
@@ -38,18 +41,28 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int
     """What the caller got; 499 where the caller left."""
     error_type: str | None = None
-    is_stream: bool = False
-    attempts: int = 0
+    is_stream: bool
+    attempts: int
     first_byte_ms: int | None = None
-    duration_ms: int = 0
-    client: str = ""
+    duration_ms: int
+    client: str
     """The caller's User-Agent, at most 200 characters."""
     tried: tuple[Attempt, ...] | None = None
     """The requests to targets that failed; None where the first one answered."""
-    cache_saved: int = 0
-    """Micro-credits that the vendor's cache saved, less what its writes cost."""
+    cache_saved: int | None = None
+    """Micro-credits that the vendor's cache saved, less what its writes cost; None where it did nothing."""
     upstream_id: str | None = None
     """What the upstream calls its answer."""
+    end_user: str | None = None
+    """The caller's own `user`."""
+    metadata: dict[str, str] | None = None
+    """The caller's own tags."""
+    app: str | None = None
+    """The caller's `x-hypereal-app`."""
+    price_version: str | None = None
+    """Of the price that was in force when the call began."""
+    upstream_cost: int | None = None
+    """Micro-credits that the vendor charges us; None where that is not known."""
 
 
 def facts(row: UsageRow, usage: Usage) -> bytes:

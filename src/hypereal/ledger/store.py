@@ -117,7 +117,7 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
                 UNION ALL SELECT debit_pool, -amount FROM entries WHERE kind IN ('gift', 'payment')
             ) moved GROUP BY pool_id
         ), logged AS (
-            SELECT owner_id AS pool_id, sum(charged) AS amount FROM usage GROUP BY owner_id
+            SELECT owner_id AS pool_id, sum(charged) AS amount FROM usage_ever GROUP BY owner_id
         ), compared AS (
             SELECT 'leased: leases of live processes' AS what, p.id AS subject, p.leased AS recorded, s.amount AS summed
             FROM pools p LEFT JOIN leased s ON s.pool_id = p.id
@@ -130,7 +130,7 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
             UNION ALL SELECT 'used: usage rows', p.id, p.used, s.amount
             FROM pools p LEFT JOIN logged s ON s.pool_id = p.id WHERE p.kind = 'wallet'
             UNION ALL SELECT 'written off: usage rows', 'house/written_off',
-                (SELECT sum(amount) FROM entries WHERE kind = 'write_off'), (SELECT sum(written_off) FROM usage)
+                (SELECT sum(amount) FROM entries WHERE kind = 'write_off'), (SELECT sum(written_off) FROM usage_ever)
             UNION ALL SELECT 'a closed process leases', process_id::text, granted - charged, 0
             FROM leases JOIN processes p ON p.id = process_id AND p.state <> 'live'
         )

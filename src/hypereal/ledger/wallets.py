@@ -12,6 +12,7 @@ from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import store
+from hypereal.ledger.request_log import store as request_log
 
 DIFFERENCES_MAX = 1_000
 NOTE_LENGTH_MAX = 1_000
@@ -100,7 +101,8 @@ async def audit(database: Database) -> list[Difference]:
     """The invariants of docs/money.md as far as rows can show them: empty where all sums agree, else at most 1,000."""
     async with database.connection() as connection:
         rows = await store.differences(connection, DIFFERENCES_MAX)
-    return [Difference(**dict(row)) for row in rows]
+        rows += await request_log.differences(connection, DIFFERENCES_MAX)
+    return [Difference(**dict(row)) for row in rows[:DIFFERENCES_MAX]]
 
 
 async def close_dead(database: Database, instance_id: str, alive_pids: Collection[int]) -> int:

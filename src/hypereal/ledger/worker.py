@@ -1,6 +1,7 @@
-"""The ledger's schedule: which keys have used 80 %, and which all, of their limit for the month. Others tell people.
+"""The ledger's schedules: keys that have used 80 % or all of their limit for the month, and the request log's upkeep.
 
-The mark on the pool and the job that tells of it are one transaction, so each is told once.
+Others tell people of a limit. The mark on the pool and the job that tells of it are one transaction, so each is told
+once.
 """
 
 from datetime import timedelta
@@ -12,8 +13,11 @@ from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import store
+from hypereal.ledger.request_log.upkeep import Retention, fold, tend
 
 LOOK_S = 2.0
+FOLD_S = 10.0
+TEND_S = 600.0
 PAGE = 500
 PAGES_MAX = 10_000
 LATE = timedelta(hours=1)
@@ -56,4 +60,17 @@ async def _look(context: Context) -> None:
     await find_reached(context.database)
 
 
-SCHEDULES = (Schedule(kind="ledger.budgets", when=Every(LOOK_S), run=_look),)
+async def _fold(context: Context) -> None:
+    await fold(context.database)
+
+
+async def _tend(context: Context) -> None:
+    kept = context.settings.log
+    await tend(context.database, Retention(rows_days=kept.retention_days, hours_days=kept.sums_days))
+
+
+SCHEDULES = (
+    Schedule(kind="ledger.budgets", when=Every(LOOK_S), run=_look),
+    Schedule(kind="log.fold", when=Every(FOLD_S), run=_fold),
+    Schedule(kind="log.tend", when=Every(TEND_S), run=_tend),
+)

@@ -47,6 +47,9 @@ class DataProcess:
         self._make_ledger = make_ledger
         self._stop = asyncio.Event()
         self._snapshot_file = Path(spec.run_dir) / f"metrics-{spec.name}.json"
+        self._prices = catalog.PriceCache(self._database, self._feed, self._reprice)
+        self._catalog: catalog.Catalog
+        """As the files say."""
         self._plane: Plane
 
     async def run(self) -> None:
@@ -65,6 +68,7 @@ class DataProcess:
         plane = self._plane = Plane(
             self._database, keys, ledger, limiter=limiter, conversations=conversations, control=control
         )
+        await self._prices.open()
         self._configure()
         self._feed.start()
         listener = socket.socket(fileno=self._spec.listen_fd)
@@ -80,6 +84,7 @@ class DataProcess:
         server.close()
         await self._drain(self._settings.server.drain_s)
         sweeper.cancel()
+        await self._prices.close()
         await conversations.close()
         await ledger.close()
         await self._feed.stop()
@@ -90,8 +95,13 @@ class DataProcess:
         """Build what an operator can change: catalog, providers, limits."""
         known = providers.load(self._settings.providers, os.environ, Path(self._spec.local_model_socket))
         dialects = {name: frozenset(provider.base_urls) for name, provider in known.items()}
-        models = catalog.load(self._settings.models, dialects)
-        self._plane.configure(self._settings, models, Routing(known, self._plane.pools))
+        self._catalog = catalog.load(self._settings.models, dialects)
+        priced = self._catalog.repriced(self._prices.in_force())
+        self._plane.configure(self._settings, priced, Routing(known, self._plane.pools))
+
+    def _reprice(self) -> None:
+        """Other prices are in force: calls from now on take these."""
+        self._plane.configure(self._settings, self._catalog.repriced(self._prices.in_force()), self._plane.routing)
 
     def _reload(self) -> None:
         """SIGHUP: read the settings again; where they are wrong, say so and keep the old ones."""

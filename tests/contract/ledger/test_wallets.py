@@ -9,6 +9,8 @@ from hypereal.kit.ids import AccountId
 from hypereal.kit.money import Micro
 from hypereal.ledger import Credit, EntryKind, Ledger, add_credits, audit, balance
 
+CALLS, CHARGES, COSTS = (f"hours: {what} of usage rows" for what in ("calls", "charges", "costs"))
+
 
 async def test_one_reason_adds_credits_once(database):
     owner_id = await make_account(database)
@@ -44,8 +46,8 @@ async def test_credits_are_positive(database, amount):
         ("UPDATE pools SET leased = leased + 1 WHERE kind = 'wallet'", {"leased: leases of live processes"}),
         ("UPDATE pools SET held = held + 1 WHERE kind = 'wallet'", {"held: holds of jobs"}),
         ("UPDATE processes SET state = 'dead'", {"a closed process leases", "leased: leases of live processes"}),
-        ("UPDATE usage SET cost = cost + 1, written_off = written_off + 1", {"written off: usage rows"}),
-        ("DELETE FROM usage", {"used: usage rows", "written off: usage rows"}),
+        ("UPDATE usage SET cost = cost + 1, written_off = written_off + 1", {"written off: usage rows", COSTS}),
+        ("DELETE FROM usage", {"used: usage rows", "written off: usage rows", CALLS, CHARGES, COSTS}),
         ("DELETE FROM entries WHERE kind = 'charge'", {"used: charge entries"}),
     ],
 )
