@@ -15,7 +15,7 @@ import hypereal
 
 COMMANDS: Mapping[str, str] = {
     "serve": "Run the server, until a signal ends it.",
-    "worker": "Run background jobs only, until a signal ends it.",
+    "worker": "Run background jobs, and serve nothing, until a signal ends it.",
     "status": "Show what runs, and how it fares.",
     "doctor": "Check settings, database and providers; say what to mend.",
     "migrate": "Bring the database up to this version.",
@@ -24,7 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "credits": "Add credits to a wallet.",
     "models": "List and check the models, their prices and targets.",
     "queue": "Look at background jobs; run one again, or cancel it.",
-    "usage": "Show what each model brought and cost.",
+    "usage": "Show what each model brought and cost, over all wallets.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""
