@@ -32,6 +32,7 @@ GROW_AT_PERCENT = 80
 BYTES_PER_TOKEN = 4
 STATUS_CLIENT_GONE = 499
 MODEL_CHARS_MAX = 200
+NO_TAGS = (None, None)
 RESPONSES = Dialect.OPENAI_RESPONSES
 
 
@@ -305,7 +306,8 @@ class Bill:
         duration_s = monotonic() - began_s
         first_s = first_byte_s - began_s if first_byte_s else duration_s
         meter.count(self.error_type or "ok", first_s, duration_s)
-        end_user, metadata = tags_of(request)
+        fields = request.fields
+        end_user, metadata = tags_of(request) if "user" in fields or "metadata" in fields else NO_TAGS
         return UsageRow(
             request_id=call.request_id,
             started_at=datetime.fromtimestamp(began_s + self._plane.unix_minus_monotonic_s, UTC),
@@ -344,7 +346,7 @@ class Bill:
         assert route is not None
         duration_s = monotonic() - call.began_s
         self._plane.meters.of("none", "none").count(self.error_type or "ok", duration_s, duration_s)
-        end_user, metadata = (None, None) if request is None else tags_of(request)
+        end_user, metadata = NO_TAGS if request is None else tags_of(request)
         return UsageRow(
             request_id=call.request_id,
             started_at=datetime.fromtimestamp(call.began_s + self._plane.unix_minus_monotonic_s, UTC),

@@ -27,7 +27,6 @@ class _MessagesMetadata(msgspec.Struct, gc=False):
 
 
 _messages_metadata = msgspec.json.Decoder(_MessagesMetadata | None)
-_NONE: tuple[None, None] = (None, None)
 
 
 def tags_of(request: Request) -> tuple[str | None, Tags | None]:
@@ -36,8 +35,6 @@ def tags_of(request: Request) -> tuple[str | None, Tags | None]:
     Nothing is refused here: the upstream says what is wrong with them.
     """
     fields = request.fields
-    if "metadata" not in fields and "user" not in fields:
-        return _NONE
     if request.dialect is Dialect.ANTHROPIC_MESSAGES:
         found = _decoded(_messages_metadata, fields, "metadata")
         return (None if found is None else _user_of(found.user_id)), None
