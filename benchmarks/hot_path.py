@@ -22,9 +22,10 @@ from hypereal.accounts.cache import _Entry
 from hypereal.gateway import Plane, Routing
 from hypereal.kit import log, settings
 from hypereal.kit.clock import boottime_s, coarse
+from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, hash_key
 from hypereal.kit.money import Micro
-from hypereal.ledger import Ledger
+from hypereal.ledger import Ledger, Terms
 from hypereal.ledger.pools import Standing
 from hypereal.limits import RateLimiter
 from hypereal.limits.limiter import _Window
@@ -198,7 +199,9 @@ def make_plane(*, with_money: bool) -> tuple[Plane, list[Wire]]:
     keys._entries[hash_key(KEY.encode())] = _Entry(principal, coarse.monotonic_s, coarse.monotonic_s + 1e6)
     limiter = RateLimiter(None, processes=1)  # type: ignore[arg-type]
     limiter._windows[OWNER] = _Window(10**9, 10**9, 0, time.monotonic() + 1e6)
-    ledger = (LeasedLedger if with_money else FreeLedger)("", NoFeed(), instance_id="", balance_min=Micro(0))
+    ledger = (LeasedLedger if with_money else FreeLedger)(
+        Database(""), NoFeed(), Terms(instance_id="", balance_min=Micro(0))
+    )
     if isinstance(ledger, LeasedLedger):
         ledger.lease(principal)
     control = Pool(Address(path="/none"))

@@ -4,8 +4,10 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 """
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
-from hypereal.ledger.ledger import Ledger
+from hypereal.ledger.ledger import Ledger, Terms
+from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.rows import Attempt, UsageRow
+from hypereal.ledger.spool import SpoolFigures
 from hypereal.ledger.wallets import (
     Balance,
     Credit,
@@ -14,7 +16,6 @@ from hypereal.ledger.wallets import (
     add_credits,
     audit,
     balance,
-    close_dead,
     find_answer,
 )
 
@@ -29,6 +30,8 @@ __all__ = [
     "Ledger",
     "Payer",
     "Settlement",
+    "SpoolFigures",
+    "Terms",
     "Ticket",
     "UsageRow",
     "add_credits",

@@ -12,7 +12,7 @@ from tests.support.ledger import USAGE, Caller, decided, held, make_account, mic
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.money import Micro
-from hypereal.ledger import Ledger, audit, balance
+from hypereal.ledger import Ledger, Terms, audit, balance
 from hypereal.ledger import books as books_module
 from hypereal.ledger import ledger as ledger_module
 
@@ -24,15 +24,15 @@ FIT = 100
 class Processes:
     """Ledgers as so many data processes have them, each with its own connection for notices."""
 
-    def __init__(self, url: str, stack: AsyncExitStack) -> None:
-        self._url = url
+    def __init__(self, database: Database, stack: AsyncExitStack) -> None:
+        self._database = database
         self._stack = stack
 
     async def start(self, count: int) -> list[Ledger]:
         ledgers = []
         for number in range(count):
-            feed = Feed(self._url)
-            ledger = Ledger(self._url, feed, instance_id=f"host {number}", balance_min=Micro(0))
+            feed = Feed(self._database.url)
+            ledger = Ledger(self._database, feed, Terms(instance_id=f"host {number}", balance_min=Micro(0)))
             feed.start()
             self._stack.push_async_callback(feed.stop)
             await ledger.open()
@@ -43,9 +43,9 @@ class Processes:
 
 
 @pytest.fixture
-async def processes(database_url: str) -> AsyncIterator[Processes]:
+async def processes(database: Database) -> AsyncIterator[Processes]:
     async with AsyncExitStack() as stack:
-        yield Processes(database_url, stack)
+        yield Processes(database, stack)
 
 
 async def lease_ahead(ledgers: Sequence[Ledger], caller: Caller) -> None:

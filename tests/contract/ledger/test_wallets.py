@@ -7,7 +7,7 @@ from hypereal.kit.db import Feed
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId
 from hypereal.kit.money import Micro
-from hypereal.ledger import Credit, EntryKind, Ledger, add_credits, audit, balance
+from hypereal.ledger import Credit, EntryKind, Ledger, Terms, add_credits, audit, balance
 
 
 async def test_one_reason_adds_credits_once(database):
@@ -51,7 +51,7 @@ async def test_credits_are_positive(database, amount):
 )
 async def test_audit_sees_a_planted_fault(database, database_url, fault, seen):
     caller = Caller(owner_id=await make_account(database, 100), spending_limit=micro(50))
-    ledger = Ledger(database_url, Feed(database_url), instance_id="one", balance_min=Micro(0))
+    ledger = Ledger(database, Feed(database_url), Terms(instance_id="one", balance_min=Micro(0)))
     await ledger.open()
     ledger.settle(await held(ledger, caller, micro(1)), micro(3), USAGE, usage_row(caller))
     await held(ledger, caller, micro(10))  # goes with what was settled
