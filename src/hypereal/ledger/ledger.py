@@ -244,13 +244,16 @@ class Ledger:
         while not self._is_closing or self._books.has_work:
             await self._wake.wait()
             self._wake.clear()
-            try:
-                await self._flush()
-                self._backoff_s = 0.0
-            except asyncpg.DeadlockDetectedError:
-                self._wake.set()
-            except (asyncpg.PostgresError, *UNREACHABLE) as error:
-                await self._recover(error)
+            await self._try_flush()
+
+    async def _try_flush(self) -> None:
+        try:
+            await self._flush()
+            self._backoff_s = 0.0
+        except asyncpg.DeadlockDetectedError:
+            self._wake.set()
+        except (asyncpg.PostgresError, *UNREACHABLE) as error:
+            await self._recover(error)
 
     async def _flush(self) -> None:
         """Send the batch in flight, or a new one. However this ends, sending it again is right."""

@@ -78,7 +78,7 @@ def record(begun: bytes, cost: int, charged: int, month: PoolId | None = None) -
 
 
 def late(record: bytes) -> bytes:
-    """RECORD of a call whose lease was gone: the database decides what is charged of its cost."""
+    """RECORD of a call whose lease was gone: the database charges what is free, at most what RECORD says."""
     return record[:-1] + b',"is_late":true}'
 
 

@@ -231,6 +231,9 @@ class Spool:
             self._next.discard()
         self._file = self._next = None
         self._limit, self._map = -1, bytearray()
+        unsynced, self._unsynced = self._unsynced, []
+        for fd in unsynced:
+            os.close(fd)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -264,7 +267,7 @@ class Spool:
         return True
 
     def _use(self, made: _File, base: int) -> None:
-        assert self._identity is not None and self._lock is not None
+        assert self._identity is not None
         made.begin(self._identity, base)
         former, self._file = self._file, made
         if former is not None:
@@ -272,7 +275,7 @@ class Spool:
             self._unsynced.append(os.dup(former.fd))
             former.close()
             self._full.append(former)
-        self._unsynced.append(os.dup(self._lock))  # the folder, which names the file
+        self._unsynced.append(os.open(made.path.parent, os.O_RDONLY))  # not a copy of the lock, which would hold it
         self._map = made.map
         self._shift = base - HEADER_BYTES
         self._limit = base + SEGMENT_BYTES - HEADER_BYTES

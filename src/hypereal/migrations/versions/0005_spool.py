@@ -36,8 +36,8 @@ BEGIN
 END $$
 """
 
-# What was settled when its lease was gone. Each pool of a call is charged what all of them have free, at most its cost;
-# the rest is written off. A call that is in the log is settled already.
+# What was settled when its lease was gone. Each pool of a call is charged what all of them have free, at most what the
+# answer said; the rest is written off. A call that is in the log is settled already.
 CHARGE_LATE = """
 CREATE FUNCTION ledger_charge_late(p_process bigint, p_records json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -52,7 +52,7 @@ BEGIN
         BEGIN
             v_row := json_populate_record(NULL::usage, v_record);
             v_pools := ARRAY[v_record ->> 'owner_id', v_record ->> 'month'];
-            SELECT least(v_row.cost, greatest(0, min(funded - used - leased - held))) INTO v_row.charged
+            SELECT least(v_row.charged, greatest(0, min(funded - used - leased - held))) INTO v_row.charged
             FROM pools WHERE id = ANY (v_pools);
             v_row.written_off := v_row.cost - v_row.charged;
             INSERT INTO usage VALUES (v_row.*) ON CONFLICT DO NOTHING;
