@@ -72,6 +72,8 @@ class Ledger:
         self._reclaimer = Reclaimer(database, terms.spool_dir, terms.lease_offline_s)
         self._process_id: ProcessId | None = None
         self._is_fenced = False
+        self._is_away = False
+        """The database did not answer when last it was asked."""
         self._is_careful = False
         """The last batch was refused: perhaps for one of its rows."""
         self._commits: list[tuple[int, asyncio.Future[bool]]] = []
@@ -215,7 +217,7 @@ class Ledger:
             self._wake_later()
         if boottime_s() - self._sent_s >= HEARTBEAT_S:
             self._wake.set()
-        if self._backoff_s and not self._can_settle_alone:
+        if self._is_away and not self._can_settle_alone:
             self._books.live_until_s = 0.0
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         for task in (self._task, *self._helpers):
@@ -249,7 +251,7 @@ class Ledger:
     async def _try_flush(self) -> None:
         try:
             await self._flush()
-            self._backoff_s = 0.0
+            self._backoff_s, self._is_away = 0.0, False
         except asyncpg.DeadlockDetectedError:
             self._wake.set()
         except (asyncpg.PostgresError, *UNREACHABLE) as error:
@@ -327,6 +329,7 @@ class Ledger:
             self._books.live_until_s = 0.0
         else:
             logger.warning("the ledger's batch will be sent again", error=repr(error))
+            self._is_away = True
             self._disconnect()
         self._backoff_s = min(max(0.05, self._backoff_s * 2), BACKOFF_S_MAX)
         await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))

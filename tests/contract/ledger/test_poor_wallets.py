@@ -10,7 +10,7 @@ import pytest
 from tests.support.ledger import USAGE, Caller, decided, held, make_account, micro, usage_row
 
 from hypereal.kit.db import Database, Feed
-from hypereal.kit.errors import HyperealError, InsufficientCredits
+from hypereal.kit.errors import HyperealError, InsufficientCredits, SpendingLimitReached
 from hypereal.kit.money import Micro
 from hypereal.ledger import Ledger, Terms, audit, balance
 from hypereal.ledger import books as books_module
@@ -85,6 +85,9 @@ async def test_what_is_left_is_had_by_whoever_asks_and_not_overspent(
         refusals = await asyncio.gather(*(call(seed.choice(asked), caller, seed.random() / 50) for _ in range(CALLERS)))
     took_s = time.monotonic() - began_s
     admitted = refusals.count(None)
+    wanted = InsufficientCredits if scarce == "wallet" else SpendingLimitReached
+    assert all(isinstance(refusal, wanted) for refusal in refusals if refusal is not None)
+    assert all("resets_at" in refusal.details for refusal in refusals if isinstance(refusal, SpendingLimitReached))
     assert FIT * 95 // 100 <= admitted <= FIT, f"{admitted} in {took_s:.2f} s"
     for ledger in ledgers:
         await ledger.close()
