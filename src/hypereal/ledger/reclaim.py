@@ -55,6 +55,8 @@ class Reclaimer:
         self._looked_s = 0.0
         self._settled: dict[str, int] = {}
         """Folders with nothing left in them -> how far the database had them."""
+        self._renumbered: dict[str, ProcessId] = {}
+        """Folders whose process the database does not know -> the number under which they are settled."""
         self.quarantined = 0
         """Damaged files that were moved aside, and lie there still."""
 
@@ -106,15 +108,17 @@ class Reclaimer:
                     logger.error("a spool of another database is left alone", spool=folder.name)
                     self._settled[folder.name] = 0
                 return
-            left = await Left.of(connection, identity)
+            left = await Left.of(connection, identity, self._renumbered.get(folder.name))
+            self._renumbered[folder.name] = left.process_id
             if left.state != "closed" or self._settled.get(folder.name) != left.acked:
                 for path in _settleable(folder, left.acked):
                     await _settle_file(left, path)
                 await left.close()
                 self._settled[folder.name] = left.acked
-        if left.is_renumbered or _is_old(folder):
+        if _is_old(folder):
             shutil.rmtree(folder)
             self._settled.pop(folder.name, None)
+            self._renumbered.pop(folder.name, None)
 
     async def _bury_lost(self) -> None:
         """End the leases of processes that were not heard of for OFFLINE_S of our own steady looking.
@@ -159,20 +163,23 @@ class Left:
 
     def __init__(self, connection: Connection, process_id: ProcessId) -> None:
         self._connection = connection
-        self._process_id = process_id
+        self.process_id = process_id
         self.state = "dead"
         self.acked = 0
-        self.is_renumbered = False
-        """The database does not know it: it went back to before the process was there, or gave its number again."""
 
     @classmethod
-    async def of(cls, connection: Connection, identity: Identity) -> "Left":
-        """The process of a spool."""
-        left = cls(connection, identity.process_id)
-        if not await left._read() or not identity.owns(left.acked):
-            logger.error("the database does not know a process: its spool is settled late", number=identity.process_id)
-            left.is_renumbered, left.state, left.acked = True, "dead", identity.start
-            left._process_id = await store.open_dead(connection, f"spool {identity.process_id}", identity.start)
+    async def of(cls, connection: Connection, identity: Identity, other: ProcessId | None) -> "Left":
+        """The process of a spool. OTHER: the number that it had when it was looked at last.
+
+        Where the database knows neither, it went back to before the process was there: all is LATE, under a new number.
+        """
+        for process_id in dict.fromkeys((identity.process_id, other or identity.process_id)):
+            left = cls(connection, process_id)
+            if await left._read() and identity.owns(left.acked):
+                return left
+        logger.error("the database does not know a process: its spool is settled late", number=identity.process_id)
+        left = cls(connection, await store.open_dead(connection, f"spool {identity.process_id}", identity.start))
+        left.acked = identity.start
         return left
 
     async def settle(self, records: list[Record]) -> None:
@@ -184,7 +191,7 @@ class Left:
             if not records:
                 return
             if records[0].start > self.acked:
-                logger.error("records are missing in a spool", number=self._process_id, since=self.acked)
+                logger.error("records are missing in a spool", number=self.process_id, since=self.acked)
             try:
                 await (way if self.state == "live" else self._late)(records)
                 self.acked = records[-1].end
@@ -196,20 +203,20 @@ class Left:
                 if (following := next(ways, None)) is not None:
                     way = following  # the log's table may have refused a row
                 else:  # the leases are not what they were, in a database that went back in time
-                    await store.close_process(self._connection, self._process_id, "dead")
+                    await store.close_process(self._connection, self.process_id, "dead")
                     await self._read()
             except asyncpg.PostgresError as error:
                 if error.sqlstate != store.FENCED or not await self._read():
                     raise
-        raise NotSettled(f"process {self._process_id} at {self.acked}")
+        raise NotSettled(f"process {self.process_id} at {self.acked}")
 
     async def close(self) -> None:
         """All is settled."""
         if self.state != "closed":
-            await store.close_process(self._connection, self._process_id)
+            await store.close_process(self._connection, self.process_id)
 
     async def _read(self) -> bool:
-        found = await store.read_process(self._connection, self._process_id)
+        found = await store.read_process(self._connection, self.process_id)
         if found is None:
             return False
         self.state, self.acked = found["state"], found["acked"]
@@ -217,7 +224,7 @@ class Left:
 
     async def _flush(self, records: list[Record], *, is_careful: bool = False) -> None:
         batch = _batch(self.acked, records)
-        await self._connection.fetch(store.FLUSH, *arguments(self._process_id, batch, 0.0, is_careful=is_careful))
+        await self._connection.fetch(store.FLUSH, *arguments(self.process_id, batch, 0.0, is_careful=is_careful))
 
     async def _flush_carefully(self, records: list[Record]) -> None:
         await self._flush(records, is_careful=True)
@@ -225,7 +232,7 @@ class Left:
     async def _late(self, records: list[Record]) -> None:
         span = (self.acked, records[-1].end)
         said = rows.document([record.content for record in records if record.content])
-        await store.settle_late(self._connection, self._process_id, span, said)
+        await store.settle_late(self._connection, self.process_id, span, said)
 
 
 def _batch(start: int, records: list[Record]) -> Batch:

@@ -175,7 +175,7 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
         ), charged AS (
             SELECT debit_pool AS pool_id, sum(amount) AS amount FROM entries WHERE kind = 'charge' GROUP BY debit_pool
         ), funded AS (
-            SELECT pool_id, sum(amount) AS amount FROM (
+            SELECT pool_id, sum(amount) AS amount, -least(sum(least(amount, 0)), 0) AS withdrawn FROM (
                 SELECT credit_pool AS pool_id, amount FROM entries WHERE kind IN ('gift', 'payment')
                 UNION ALL SELECT debit_pool, -amount FROM entries WHERE kind IN ('gift', 'payment')
             ) moved GROUP BY pool_id
@@ -194,6 +194,15 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
             FROM pools p LEFT JOIN logged s ON s.pool_id = p.id WHERE p.kind = 'wallet'
             UNION ALL SELECT 'written off: usage rows', 'house/written_off',
                 (SELECT sum(amount) FROM entries WHERE kind = 'write_off'), (SELECT sum(written_off) FROM usage)
+            UNION ALL SELECT 'leased and held: free before', p.id, p.leased + p.held,
+                least(p.leased + p.held, p.funded - p.used + coalesce(s.withdrawn, 0))
+            FROM pools p LEFT JOIN funded s ON s.pool_id = p.id WHERE p.kind = 'wallet'
+            UNION ALL SELECT 'a call is settled once', request_id, count(*), 1
+            FROM usage GROUP BY request_id HAVING count(*) > 1
+            UNION ALL SELECT 'cost: charged and written off', request_id, cost, charged + written_off
+            FROM usage WHERE cost <> charged + written_off
+            UNION ALL SELECT 'the log refused a call', record ->> 'request_id', (record ->> 'cost')::numeric::bigint, 0
+            FROM usage_refused
             UNION ALL SELECT 'a closed process leases', process_id::text, granted - charged, 0
             FROM leases JOIN processes p ON p.id = process_id AND p.state <> 'live'
         )

@@ -168,6 +168,16 @@ class World:
             await self.hold(node)
         node.is_cut_off = False
 
+    async def oversleep(self, node: Node) -> None:
+        """With credit to spend: others may end its leases meanwhile."""
+        for _ in range(3):
+            await self.hold(node)
+            await node.flush("arrives")
+        await self.settle(node)
+        await self.seed.choice([self.stop, self.cut_off])(node)
+        await self.much_time_passes(node)
+        await self.heal(node)
+
     async def kill(self, node: Node) -> None:
         node.die()
         self.memory_is_gone(node)
@@ -271,8 +281,8 @@ class World:
             (20, self.hold), (20, self.settle), (16, self.flush), (2, self.refuse), (2, self.grow), (1, self.leave),
             (2, self.old_batch_arrives), (3, self.keep), (1, self.lose_disk), (2, self.mend_disk), (2, self.stop),
             (2, self.cut_off), (2, self.heal), (3, self.kill), (1, self.host_goes_down), (4, self.reclaim),
-            (1, self.supervisor_closes_a_living_one), (2, self.time_passes), (1, self.much_time_passes),
-            (1, self.go_back), (2, self.pay), (1, self.change_limit), (1, self.recall),
+            (1, self.supervisor_closes_a_living_one), (1, self.oversleep), (2, self.time_passes),
+            (1, self.much_time_passes), (1, self.go_back), (2, self.pay), (1, self.change_limit), (1, self.recall),
         ]  # fmt: skip
 
     async def step(self) -> None:
@@ -280,7 +290,7 @@ class World:
         [do] = self.seed.choices([do for _, do in self.steps], self.weights)
         self.trace.append(f"{do.__name__} {node.name}")
         local = (self.hold, self.settle, self.refuse, self.grow, self.leave, self.recall)
-        if node.is_stopped and do in (*local, self.flush, self.keep):
+        if node.is_stopped and do in (*local, self.flush, self.keep, self.oversleep):
             return
         await do(node)
         await (self.check_books() if do in local else self.check())

@@ -45,6 +45,20 @@ async def test_credits_are_positive(database, amount):
         ("UPDATE pools SET held = held + 1 WHERE kind = 'wallet'", {"held: holds of jobs"}),
         ("UPDATE processes SET state = 'dead'", {"a closed process leases", "leased: leases of live processes"}),
         ("UPDATE usage SET cost = cost + 1, written_off = written_off + 1", {"written off: usage rows"}),
+        (
+            "UPDATE pools SET leased = leased + 2 * funded WHERE kind = 'wallet'",
+            {"leased: leases of live processes", "leased and held: free before"},
+        ),
+        (
+            "INSERT INTO usage SELECT * FROM json_populate_recordset(NULL::usage, (SELECT json_agg(to_jsonb(u) || "
+            "jsonb_build_object('started_at', started_at + interval '1 ms', 'cost', 0, 'charged', 0, 'written_off', 0))"
+            " FROM usage u))",
+            {"a call is settled once"},
+        ),
+        (
+            "ALTER TABLE usage DROP CONSTRAINT usage_check; UPDATE usage SET cost = cost + 1",
+            {"cost: charged and written off"},
+        ),
         ("DELETE FROM usage", {"used: usage rows", "written off: usage rows"}),
         ("DELETE FROM entries WHERE kind = 'charge'", {"used: charge entries"}),
     ],
