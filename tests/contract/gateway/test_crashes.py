@@ -21,7 +21,7 @@ from tests.support import server as servers
 from tests.support import upstream as scripts
 from tests.support import vendors
 from tests.support.background import Background
-from tests.support.raw import request
+from tests.support.raw import Answer, Raw, request
 from tests.support.server import Caller, Server
 from tests.support.upstream import Recorded, Script, Upstream
 
@@ -156,6 +156,41 @@ def test_every_answer_that_ended_whole_is_in_the_log_once_whoever_was_killed(str
     command = [sys.executable, "-m", "hypereal", "audit", "--json", "--data-dir", str(struck.data_dir)]
     audit = subprocess.run(command, capture_output=True, text=True, env=struck._environ, timeout=60, check=True)
     assert json.loads(audit.stdout) == {"ok": True, "differences": []}, story
+
+
+def test_outage_is_served_from_what_is_leased_and_else_told_as_ours(struck: Server) -> None:
+    known, new = struck.caller(100_000), struck.caller(100_000)
+    body = {"model": "one-target", "messages": [], "max_tokens": 1000}
+    with Raw(struck.url) as connection:
+
+        def call(key: str) -> Answer:
+            connection.post(CHAT, body, key)
+            return connection.answer()
+
+        assert [call(known.secret).status for _ in range(20)] == [200] * 20
+        found = postmaster.read(struck.data_dir / "postgres")
+        assert found is not None
+        os.kill(found.pid, signal.SIGKILL)
+        struck.wait_for(lambda: not reaches_database(struck), "the outage")
+        served = [call(known.secret) for _ in range(3)]
+        refused = [call(new.secret), call("ck_" + "0" * 64)]
+    assert [answer.status for answer in served] == [200] * 3
+    assert [answer.status for answer in refused] == [503] * 2
+    assert all(int(answer.get("retry-after") or 0) >= 1 for answer in refused)
+    struck.wait_for(lambda: reaches_database(struck), "the database")
+    struck.wait_for(lambda: len(rows_of(struck, known)) == 23, "what was settled meanwhile")
+    assert struck.wait_for(lambda: call_of(struck, new, body).status == 200, "the new key")
+
+
+def call_of(server: Server, caller: Caller, body: object) -> Answer:
+    return server.call(CHAT, body, caller.secret)
+
+
+def reaches_database(server: Server) -> bool:
+    with suppress(*UNREACHABLE):
+        server.query("SELECT 1")
+        return True
+    return False
 
 
 def no_lives_but(server: Server, count: int) -> bool:
