@@ -192,6 +192,7 @@ class Ledger:
         for helper in self._helpers:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
+        await self._spool.keep()
         self._spool.release()
         self._disconnect()
 

@@ -30,6 +30,8 @@ from hypereal.ledger.segments import Identity, Record, Segment
 from hypereal.ledger.spool import KEEP_S, UNFINISHED, identity_of, lock
 
 LOOK_S = 10.0
+UNFINISHED_S_MAX = 60.0
+"""How long the making of a spool can take."""
 RECORDS_PER_BATCH = 1_000
 TRIES_MAX = 5
 QUARANTINE = "quarantine"
@@ -89,7 +91,8 @@ class Reclaimer:
                 continue
             try:
                 if identity is None:
-                    shutil.rmtree(folder)
+                    if _age_s(folder) > UNFINISHED_S_MAX:
+                        shutil.rmtree(folder)
                 else:
                     await self._settle(folder, identity)
             except UNREACHABLE:
@@ -115,7 +118,7 @@ class Reclaimer:
                     await _settle_file(left, path)
                 await left.close()
                 self._settled[folder.name] = left.acked
-        if _is_old(folder):
+        if _age_s(folder) > KEEP_S:
             shutil.rmtree(folder)
             self._settled.pop(folder.name, None)
             self._renumbered.pop(folder.name, None)
@@ -284,9 +287,9 @@ def _settleable(folder: Path, acked: int) -> list[Path]:
     return [path for path, following in followed if following is None or int(following.name) > acked]
 
 
-def _is_old(folder: Path) -> bool:
-    newest_s = max((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
-    return time.time() - newest_s > KEEP_S
+def _age_s(folder: Path) -> float:
+    """Since something in it was written."""
+    return time.time() - max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
 
 
 def _locked(folder: Path) -> int | None:

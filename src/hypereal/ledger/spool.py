@@ -6,6 +6,7 @@ settles the rest of it: `reclaim.py`. Without a disk it only counts positions, a
 """
 
 import asyncio
+import errno
 import fcntl
 import mmap
 import os
@@ -225,7 +226,6 @@ class Spool:
             with suppress(OSError):
                 if not self.fault:
                     os.ftruncate(self._file.fd, self.position - self._shift)
-                _sync(self._file.fd)
             self._file.close()
         if self._next is not None:
             self._next.discard()
@@ -248,6 +248,8 @@ class Spool:
         try:
             made.mkdir(mode=0o700, parents=True)
             self._lock = lock(made)
+            if self._lock is None:
+                raise BlockingIOError(errno.EAGAIN, "somebody holds a folder that was just made")
             self._folder = made.rename(self._root / folder_name(self._identity))
             self._use(_File(self._folder), self.position)
             self.fault = ""

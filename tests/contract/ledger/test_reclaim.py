@@ -190,6 +190,22 @@ async def test_database_that_went_back_gets_again_what_it_forgot(database, host,
     await connection.close()
 
 
+async def test_heartbeat_notices_a_database_that_went_back(database, host, start):
+    caller, node = await rich(database), start()
+    await hold(node, caller)
+    connection = await asyncpg.connect(database.url)
+    backup = Backup(connection)
+    await backup.take()
+    settle(node, 0, micro(1))
+    await node.flush("arrives")
+    await backup.restore()
+    await node.flush("arrives")
+    await node.flush("arrives")
+    await host.reclaimer.settle_left()
+    assert await charges(database) == [(micro(1), micro(1))]
+    await connection.close()
+
+
 async def test_database_that_does_not_know_a_process_settles_its_spool_under_another_number(database, host, start):
     caller = await rich(database)
     connection = await asyncpg.connect(database.url)
@@ -271,8 +287,9 @@ async def test_old_spool_is_removed_and_a_young_one_kept_for_a_database_that_goe
     await node.close()
     (host.root / f"{UNFINISHED}1").mkdir()
     await host.reclaimer.settle_left()
-    assert len(list(host.root.iterdir())) == 1
+    assert len(list(host.root.iterdir())) == 2
     monkeypatch.setattr(reclaim_module, "KEEP_S", -1.0)
+    monkeypatch.setattr(reclaim_module, "UNFINISHED_S_MAX", -1.0)
     await host.reclaimer.settle_left()
     assert list(host.root.iterdir()) == []
 
@@ -349,7 +366,8 @@ async def test_commit_is_waited_for_and_only_as_long_as_it_may_take(database, mo
     await ledger.close()
 
 
-async def test_reclaimer_goes_on_after_the_database_was_away(database, tmp_path):
+async def test_reclaimer_goes_on_after_the_database_was_away(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(reclaim_module, "UNFINISHED_S_MAX", -1.0)
     gone = Database("postgresql://nobody@/nothing?host=/nowhere")
     reclaimer = Reclaimer(database, tmp_path, 0.1)
     reclaimer._database = gone
