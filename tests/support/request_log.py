@@ -7,7 +7,7 @@ import msgspec
 from hypereal.kit.db import Connection, Database
 from hypereal.kit.usage import Usage
 from hypereal.ledger import UsageRow
-from hypereal.ledger.rows import document, facts, line
+from hypereal.ledger.rows import document, facts, record
 
 SUMS = {
     "calls": "count(*)",
@@ -42,7 +42,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
 
 async def write(connection: Connection, logged: Sequence[Logged]) -> None:
     """As one batch of a data process; what is there already stays."""
-    lines = [line(facts(one.row, one.usage), one.cost, one.charged) for one in logged]
+    lines = [record(facts(one.row, one.usage), one.cost, one.charged) for one in logged]
     await connection.execute(
         "INSERT INTO usage SELECT * FROM json_populate_recordset(NULL::usage, $1::json) ON CONFLICT DO NOTHING",
         document(lines),

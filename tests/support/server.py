@@ -121,7 +121,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 class Server:
     """One running `hypereal serve`. Every method may be called from sync and async tests."""
 
-    def __init__(self, background: Background, environ: Mapping[str, str], config: str = "", workers: int = 1) -> None:
+    def __init__(
+        self,
+        background: Background,
+        environ: Mapping[str, str],
+        config: str = "",
+        workers: int = 1,
+        before: Callable[[Path], object] | None = None,
+    ) -> None:
+        """BEFORE gets the data folder before anything starts."""
         self._background = background
         self.folder = Path(tempfile.mkdtemp(prefix="hy-"))
         self.folder.chmod(0o711)  # PostgreSQL runs as another user where we are root
@@ -133,6 +141,9 @@ class Server:
         command = ["serve", "--port", "0", "--workers", str(workers), "--config", str(self.config)]
         self._command = [sys.executable, "-m", "hypereal", *command, "--data-dir", str(self.data_dir)]
         self._environ = {**kept, **environ}
+        if before is not None:
+            self.data_dir.mkdir(mode=0o711)
+            before(self.data_dir)
         self._start()
 
     def _start(self) -> None:

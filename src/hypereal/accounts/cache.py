@@ -25,6 +25,8 @@ CHANNEL = "keys"
 FRESH_S = 60.0
 STALE_S_MAX = 600.0
 REFUSED_S = 10.0
+ASK_AGAIN_S = 5.0
+"""How long a stale entry serves until the database is tried again."""
 ENTRIES_MAX = 10_000
 FETCHES_MAX = 1_000
 
@@ -139,6 +141,7 @@ class KeyCache:
         expires_at = entry.principal.expires_at
         if expires_at is not None and expires_at <= coarse.unix_s:
             raise AuthenticationFailed("This API key has expired.")
+        entry.fresh_until_s = coarse.monotonic_s + ASK_AGAIN_S
         return entry.principal
 
     def _fetched(self, key_hash: bytes, task: asyncio.Task[Principal]) -> None:

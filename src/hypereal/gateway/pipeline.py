@@ -9,7 +9,7 @@ from hypereal.gateway.caching import mark_prefixes
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
-from hypereal.gateway.replies import expect_stream, is_whole, relay, reply
+from hypereal.gateway.replies import end, expect_stream, is_whole, relay, reply, wait_for_commit
 from hypereal.gateway.requests import find_offer, permit_origin, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
@@ -70,9 +70,9 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     way = await open_answer(call, bill, ways)  # 502, each target in turn
     if bill.conversation is not None:
         plane.stickiness.stay(bill, way)
-    if is_whole(call):
-        reply(call, bill, way)
-    else:
-        await relay(call, bill, way)
+    last = reply(call, bill, way) if is_whole(call) else await relay(call, bill, way)
+    if plane.ledger.waits_for_commit:
+        await wait_for_commit(call, plane.ledger)
+    end(call, last)
     if way.bridge is not None:
         plane.continuations.keep_bridged(call, bill)

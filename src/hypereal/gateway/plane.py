@@ -125,6 +125,7 @@ class Plane:
             calls_open=self.calls_open,
             body_bytes=budget.bytes_held,
             unsettled=self.ledger.unsettled,
+            spool=self.ledger.figures,
             conversations_dropped=self.continuations.dropped,
             meters=list(self.meters),
             targets={target.name: target.breaker.health for target in self.routing.targets()},

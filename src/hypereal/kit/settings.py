@@ -94,6 +94,10 @@ class Ledger(Section):
 
     minimum_balance_credits: int = Field(200, ge=0)
     """The least balance that a call which costs money needs."""
+    durability: Literal["spool", "database"] = "spool"
+    """What has a call's settlement before its reply ends: a file of the data folder, or the database."""
+    lease_offline_s: float = Field(600.0, ge=60, le=86400)
+    """How long a data process serves from leased credit without the database. Later its leases go back."""
 
 
 class MailSection(Section):
@@ -163,6 +167,11 @@ class Settings(Section):
         if len(tables) > 10_000:
             raise ValueError("more than 10,000 tables")
         return tables
+
+    @property
+    def spool_dir(self) -> Path:
+        """What data processes settled, until the database has it."""
+        return self.server.data_dir / "spool"
 
     @property
     def run_dir(self) -> Path:

@@ -4,9 +4,11 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 """
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
-from hypereal.ledger.ledger import Ledger
+from hypereal.ledger.ledger import Ledger, Terms
+from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
 from hypereal.ledger.rows import Attempt, UsageRow
+from hypereal.ledger.spool import SpoolFigures
 from hypereal.ledger.wallets import (
     Balance,
     Credit,
@@ -15,7 +17,6 @@ from hypereal.ledger.wallets import (
     add_credits,
     audit,
     balance,
-    close_dead,
     find_answer,
     spent_this_month,
 )
@@ -34,6 +35,8 @@ __all__ = [
     "Profit",
     "Retention",
     "Settlement",
+    "SpoolFigures",
+    "Terms",
     "Ticket",
     "UsageRow",
     "add_credits",

@@ -1,5 +1,6 @@
 """The usage log's row: what is kept of every authenticated call. Its members are columns of the table `usage`."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -66,16 +67,51 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
 
 
 def facts(row: UsageRow, usage: Usage) -> bytes:
-    """ROW and USAGE as the beginning of one JSON object, which `line` ends.
+    """ROW and USAGE as the beginning of one JSON object, which `record` ends.
 
     Raises UnicodeEncodeError for half a surrogate pair.
     """
     return b"%b,%b" % (_encode(row)[:-1], _encode(usage)[1:-1])
 
 
-def line(begun: bytes, cost: int, charged: int) -> bytes:
-    """The whole JSON object of one usage row; amounts in micro-credits."""
+def record(begun: bytes, cost: int, charged: int, month: PoolId | None = None) -> bytes:
+    """The whole JSON object of one settled call, micro-credits: its usage row, and all that its charge needs.
+
+    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began.
+    """
+    if month is not None:
+        return b'%b,"cost":%d,"charged":%d,"written_off":%d,"month":"%b"}' % (
+            begun,
+            cost,
+            charged,
+            cost - charged,
+            month.encode(),
+        )
     return b'%b,"cost":%d,"charged":%d,"written_off":%d}' % (begun, cost, charged, cost - charged)
+
+
+def late(record: bytes) -> bytes:
+    """RECORD of a call whose lease was gone: the database charges what is free, at most what RECORD says."""
+    return record[:-1] + b',"is_late":true}'
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """What a record says of money, read again."""
+
+    owner_id: str
+    cost: int
+    charged: int
+    month: str | None = None
+    is_late: bool = False
+
+    @property
+    def pools(self) -> tuple[PoolId, ...]:
+        """Those that are charged."""
+        wallet = PoolId(self.owner_id)
+        return (wallet,) if self.month is None else (wallet, PoolId(self.month))
+
+
+read: Callable[[bytes], Settled] = msgspec.json.Decoder(Settled).decode
 
 
 def document(lines: list[bytes]) -> str:

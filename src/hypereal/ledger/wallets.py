@@ -1,4 +1,4 @@
-"""What operators and the supervisor do: add credits, read balances, check the sums, clear up after a crash."""
+"""What operators do: add credits, read balances, check the sums."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 import asyncpg
 import msgspec
 
-from hypereal.kit.clock import boot_id, utc_now
+from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Database
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId, KeyId, PoolId
@@ -103,13 +103,3 @@ async def audit(database: Database) -> list[Difference]:
         rows = await store.differences(connection, DIFFERENCES_MAX)
         rows += await request_log.differences(connection, DIFFERENCES_MAX)
     return [Difference(**dict(row)) for row in rows[:DIFFERENCES_MAX]]
-
-
-async def close_dead(database: Database, instance_id: str, alive_pids: Collection[int]) -> int:
-    """Close the data processes of this instance that do not run any more; returns how many.
-
-    Their leases go back. A call that such a process had not settled costs its customer nothing.
-    """
-    async with database.connection() as connection:
-        dead = await store.dead_processes(connection, instance_id, boot_id(), list(alive_pids))
-        return sum([await store.close_process(connection, process_id) for process_id in dead])

@@ -21,7 +21,7 @@ from hypereal.gateway import Plane, Routing
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
-from hypereal.ledger import Ledger
+from hypereal.ledger import Ledger, Terms
 from hypereal.limits import RateLimiter
 from hypereal.net import Address, Connection, Pool
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
@@ -56,10 +56,7 @@ class DataProcess:
         """Serve until told to stop, then drain."""
         loop = asyncio.get_running_loop()
         await self._database.open()
-        minimum = Micro(self._settings.ledger.minimum_balance_credits * MICRO_PER_CREDIT)
-        ledger = self._make_ledger(
-            self._spec.database_url, self._feed, instance_id=self._spec.instance_id, balance_min=minimum
-        )
+        ledger = self._make_ledger(self._database, self._feed, _terms(self._settings, self._spec.instance_id))
         await ledger.open()
         control = Pool(Address(path=self._spec.control_socket))
         keys = KeyCache(self._database, self._feed)
@@ -152,6 +149,16 @@ class DataProcess:
             connection.transport.abort()
         plane.pools.close()
         await asyncio.sleep(0)
+
+
+def _terms(given: settings.Settings, instance_id: str) -> Terms:
+    return Terms(
+        instance_id=instance_id,
+        balance_min=Micro(given.ledger.minimum_balance_credits * MICRO_PER_CREDIT),
+        spool_dir=given.spool_dir,
+        lease_offline_s=given.ledger.lease_offline_s,
+        waits_for_commit=given.ledger.durability == "database",
+    )
 
 
 def main(make_ledger: MakeLedger = Ledger) -> None:

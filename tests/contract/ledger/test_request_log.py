@@ -16,7 +16,7 @@ from hypereal.kit.db import Database, Feed
 from hypereal.kit.ids import AccountId, KeyId
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Ledger, Retention, audit
+from hypereal.ledger import Ledger, Retention, Terms, audit
 from hypereal.ledger.request_log import fold, tend, upkeep
 from hypereal.serve import migrate
 
@@ -43,7 +43,7 @@ def table_of(day: datetime) -> str:
 async def spend(database: Database, url: str, *starts: datetime) -> AccountId:
     """Somebody whose calls began at STARTS and cost 1 credit each, settled by a real ledger."""
     caller = Caller(owner_id=await make_account(database, 100))
-    ledger = Ledger(url, Feed(url), instance_id="one", balance_min=Micro(0))
+    ledger = Ledger(database, Feed(url), Terms(instance_id="one", balance_min=Micro(0)))
     await ledger.open()
     for start in starts:
         ledger.settle(await held(ledger, caller, micro(1)), micro(1), USAGE, usage_row(caller, started_at=start))
