@@ -111,9 +111,19 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server:
-    """One running `hypereal serve`. Every method may be called from sync and async tests."""
+    """One running `hypereal serve`. Every method may be called from sync and async tests.
 
-    def __init__(self, background: Background, environ: Mapping[str, str], config: str = "", workers: int = 1) -> None:
+    PREPARE is given the server before its first start: commands may run on its folder by then.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        environ: Mapping[str, str],
+        config: str = "",
+        workers: int = 1,
+        prepare: "Callable[[Server], object] | None" = None,
+    ) -> None:
         self._background = background
         self.folder = Path(tempfile.mkdtemp(prefix="hy-"))
         self.folder.chmod(0o711)  # PostgreSQL runs as another user where we are root
@@ -122,14 +132,16 @@ class Server:
         self._log = self.folder / "log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYPEREAL_")}
         kept |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "HOME": str(self.folder)}
-        command = ["serve", "--port", "0", "--workers", str(workers), "--config", str(self.config)]
-        self._command = [sys.executable, "-m", "hypereal", *command, "--data-dir", str(self.data_dir)]
+        self._serve = ["serve", "--port", "0", "--workers", str(workers)]
         self._environ = {**kept, **environ}
+        if prepare is not None:
+            prepare(self)
         self._start()
 
     def _start(self) -> None:
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=log, env=self._environ)
+            command = self._command(*self._serve)
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=self._environ)
         self.url = self._wait_ready()
         self.database = Database(f"postgresql://hypereal@/postgres?host={self.data_dir}/sockets", connections_max=2)
         self._background.run(self.database.open())
@@ -202,6 +214,25 @@ class Server:
         """Whether nothing of the caller's wallet is held or leased any more, waited for."""
         self.wait_for(lambda: self.balance(caller).free == self.balance(caller).ledger, "holds given back")
         return True
+
+    # -- commands --------------------------------------------------------------------------------------------------
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """A command on the server's folder, run to its end."""
+        command = self._command(*map(str, arguments))
+        return subprocess.run(
+            command, env=self._environ, cwd=self.folder, capture_output=True, text=True, timeout=START_S_MAX
+        )
+
+    def json(self, *arguments: object) -> dict[str, Any]:
+        """What a command that ends well says with --json."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def _command(self, *arguments: str) -> list[str]:
+        places = ["--config", str(self.config), "--data-dir", str(self.data_dir)]
+        return [sys.executable, "-m", "hypereal", *arguments, *places]
 
     # -- the process -----------------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, str] = {
     "keys": "Make, list and revoke keys.",
     "credits": "Add credits to a wallet.",
     "models": "List and check the models, their prices and targets.",
+    "backup": "Save all of it to one file, while it serves.",
+    "restore": "Bring a backup to life.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""

@@ -14,6 +14,7 @@ from hypereal.ledger.wallets import (
     add_credits,
     audit,
     balance,
+    close_all,
     close_dead,
     find_answer,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "add_credits",
     "audit",
     "balance",
+    "close_all",
     "close_dead",
     "find_answer",
 ]

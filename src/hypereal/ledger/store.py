@@ -44,6 +44,14 @@ async def close_process(connection: Connection, process_id: ProcessId) -> bool:
     return bool(await connection.fetchval("SELECT ledger_close($1)", process_id))
 
 
+async def close_all(connection: Connection) -> int:
+    """Return the leases of every process and close it; how many."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FILTER (WHERE ledger_close(id)) FROM processes WHERE state = 'live'"
+    )
+    return count
+
+
 async def dead_processes(
     connection: Connection, instance_id: str, boot_id: str, alive_pids: list[int]
 ) -> list[ProcessId]:

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from hypereal.kit.clock import boot_id
-from hypereal.kit.db import Database
+from hypereal.kit.db import Connection, Database
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro
@@ -102,3 +102,11 @@ async def close_dead(database: Database, instance_id: str, alive_pids: Collectio
     async with database.connection() as connection:
         dead = await store.dead_processes(connection, instance_id, boot_id(), list(alive_pids))
         return sum([await store.close_process(connection, process_id) for process_id in dead])
+
+
+async def close_all(connection: Connection) -> int:
+    """Close every data process and return its leases, in a transaction of the caller's; how many.
+
+    For a database that was restored: the processes of its snapshot go on elsewhere, and are strangers here.
+    """
+    return await store.close_all(connection)
