@@ -87,6 +87,37 @@ def hypereal(name: str, upstream_port: int, run_dir: Path, *, program: str = "",
         yield Gateway(name, port, parts, json.loads(made.stdout)["key"])
 
 
+@contextmanager
+def litellm(upstream_port: int, run_dir: Path) -> Iterator[Gateway]:
+    """LiteLLM's proxy as its documentation advises for production, without a database, so without spend logs."""
+    program, port, config = installed("litellm", "litellm[proxy]"), free_port(), run_dir / "litellm.yaml"
+    config.write_text((HERE / "litellm.yaml.in").read_text().replace("UPPORT", str(upstream_port)))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(run_dir),
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    with process(command, run_dir / "litellm.log", port, environment) as started:
+        yield Gateway("LiteLLM", port, {"litellm": started.pid}, "sk-test-1")
+
+
+def installed(program: str, package: str) -> Path:
+    """PROGRAM of a peer's PACKAGE, in an environment of its own that is made the first time and kept."""
+    folder = HERE / ".peers" / program
+    path = folder / "bin" / program
+    if not path.exists():
+        print(f"installing {package} beside the benchmarks, once", file=sys.stderr, flush=True)
+        uv = str(HYPEREAL.parent / "uv")
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+        subprocess.run(
+            [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), package], check=True
+        )
+    return path
+
+
 def compiled(source: str, run_dir: Path) -> Path:
     """The program of a C file beside this one."""
     program = run_dir / source.removesuffix(".c")

@@ -4,6 +4,7 @@ A data process has one `KeyCache`; operators and the account API have the functi
 """
 
 from hypereal.accounts.cache import KeyCache, Principal
+from hypereal.accounts.credentials import NO_KEY, choose_credential
 from hypereal.accounts.keys import (
     Key,
     KeyChange,
@@ -11,6 +12,7 @@ from hypereal.accounts.keys import (
     NewKey,
     change_key,
     create_key,
+    find_key,
     find_owner,
     list_keys,
     revoke_key,
@@ -18,6 +20,7 @@ from hypereal.accounts.keys import (
 from hypereal.accounts.users import User, create_user, ensure_user, find_user, list_users
 
 __all__ = [
+    "NO_KEY",
     "Key",
     "KeyCache",
     "KeyChange",
@@ -26,9 +29,11 @@ __all__ = [
     "Principal",
     "User",
     "change_key",
+    "choose_credential",
     "create_key",
     "create_user",
     "ensure_user",
+    "find_key",
     "find_owner",
     "find_user",
     "list_keys",

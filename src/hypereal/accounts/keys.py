@@ -14,7 +14,8 @@ from hypereal.kit.money import CREDITS_MAX, MICRO_PER_CREDIT, Micro
 SCOPES = frozenset({"inference", "account"})
 NAME_LENGTH_MAX = 200
 MODELS_MAX = 1_000
-PAGE_MAX = 100
+PAGE_MAX = 101
+"""One more than a page of the API shows: so it knows whether there are more."""
 HINT_LENGTH = 4
 
 
@@ -83,10 +84,19 @@ async def create_key(database: Database, owner_id: AccountId, terms: KeyTerms) -
 async def list_keys(
     database: Database, owner_id: AccountId, *, after: KeyId | None = None, limit: int = PAGE_MAX
 ) -> list[Key]:
-    """At most LIMIT (100) of the owner's keys in the order of their ids, those that come after AFTER."""
+    """At most LIMIT (101) of the owner's keys in the order of their ids, those that come after AFTER."""
     async with database.connection() as connection:
         rows = await store.list_keys(connection, owner_id, after or KeyId(""), min(limit, PAGE_MAX))
     return [msgspec.convert(dict(row), Key) for row in rows]
+
+
+async def find_key(database: Database, owner_id: AccountId, key_id: KeyId) -> Key:
+    """One of the owner's keys. Raises NotFound."""
+    async with database.connection() as connection:
+        row = await store.read_key(connection, owner_id, key_id)
+    if row is None:
+        raise NotFound("There is no such key.")
+    return msgspec.convert(dict(row), Key)
 
 
 async def change_key(database: Database, owner_id: AccountId, key_id: KeyId, change: KeyChange) -> Key:

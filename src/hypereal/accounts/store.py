@@ -76,6 +76,18 @@ async def list_keys(connection: Connection, owner_id: AccountId, after: KeyId, l
     )
 
 
+async def read_key(connection: Connection, owner_id: AccountId, key_id: KeyId) -> asyncpg.Record | None:
+    """An owner's key."""
+    return await connection.fetchrow(
+        """
+        SELECT id, owner_id, name, hint, scopes, models, spending_limit, is_active, expires_at, created_at
+        FROM keys WHERE owner_id = $1 AND id = $2
+        """,
+        owner_id,
+        key_id,
+    )
+
+
 async def lock_key(connection: Connection, owner_id: AccountId, key_id: KeyId) -> asyncpg.Record | None:
     """An owner's key, locked until the transaction ends."""
     return await connection.fetchrow(

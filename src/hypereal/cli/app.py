@@ -15,6 +15,7 @@ import hypereal
 
 COMMANDS: Mapping[str, str] = {
     "serve": "Run the server, until a signal ends it.",
+    "worker": "Run background jobs only, until a signal ends it.",
     "status": "Show what runs, and how it fares.",
     "doctor": "Check settings, database and providers; say what to mend.",
     "migrate": "Bring the database up to this version.",
@@ -22,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "keys": "Make, list and revoke keys.",
     "credits": "Add credits to a wallet.",
     "models": "List and check the models, their prices and targets.",
+    "queue": "Look at background jobs; run one again, or cancel it.",
     "backup": "Save all of it to one file, while it serves.",
     "restore": "Bring a backup to life.",
     "audit": "Check that the sums of all wallets agree with what was entered.",

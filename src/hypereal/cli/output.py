@@ -7,8 +7,6 @@ import msgspec
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from hypereal.kit import money
-
 WIDTH_IN_PIPES = 500
 """Enough for any row: what reads a pipe wants whole values."""
 
@@ -17,11 +15,6 @@ def write_json(answer: Mapping[str, object]) -> None:
     """ANSWER as one line of JSON."""
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     sys.stdout.flush()
-
-
-def credits_json(micro: int) -> msgspec.Raw:
-    """MICRO as a JSON number of credits, exact."""
-    return msgspec.Raw(money.credits(micro).encode())
 
 
 def write(*parts: RenderableType) -> None:

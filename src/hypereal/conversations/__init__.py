@@ -4,6 +4,5 @@ They are encrypted, each for its owner and id. Start at `conversations.py`.
 """
 
 from hypereal.conversations.conversations import SIZE_BYTES_MAX, Conversation, Conversations
-from hypereal.conversations.sweeping import keep_swept
 
-__all__ = ["SIZE_BYTES_MAX", "Conversation", "Conversations", "keep_swept"]
+__all__ = ["SIZE_BYTES_MAX", "Conversation", "Conversations"]

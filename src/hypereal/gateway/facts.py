@@ -5,13 +5,13 @@ from enum import Enum, auto
 
 import msgspec
 
+from hypereal.accounts import NO_KEY, choose_credential
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAllowed, UpgradeRequired
 from hypereal.kit.ids import hash_key
 from hypereal.net import RequestHead, query_values
 
 CLIENT_CHARS_MAX = 200
-KEY_PREFIX = b"ck_"
 ALWAYS_STREAM = b"x-hypereal-always-stream"
 
 FORWARDED = (
@@ -139,7 +139,7 @@ def _refusal(head: RequestHead, route: Route, credential: bytes) -> HyperealErro
         method = route.method.decode()
         return MethodNotAllowed(f"Use {method} here.", headers={"allow": method})
     if not credential and head.method != b"OPTIONS":
-        return AuthenticationFailed("No API key. Send it as 'Authorization: Bearer ck_...' or 'x-api-key: ck_...'.")
+        return AuthenticationFailed(NO_KEY)
     return None
 
 
@@ -181,20 +181,8 @@ def _models_route(head: RequestHead, model: bytes | None) -> Route:
 
 
 def _credential(head: RequestHead) -> bytes:
-    """Contract section 9: the first of Authorization, x-api-key, x-goog-api-key, ?key= that begins with `ck_` decides.
-
-    Where none does, the first one that was sent, so that the refusal can say what is wrong with it.
-    """
-    authorization = head.get(b"authorization")
-    scheme, _, token = authorization.partition(b" ")
-    candidates = [
-        token.strip() if scheme.lower() == b"bearer" else authorization,
-        head.get(b"x-api-key"),
-        head.get(b"x-goog-api-key"),
-        *query_values(head.query, b"key"),
-    ]
-    sent = [candidate for candidate in candidates if candidate]
-    return next((one for one in sent if one.startswith(KEY_PREFIX)), sent[0] if sent else b"")
+    others = (head.get(b"x-api-key"), head.get(b"x-goog-api-key"), *query_values(head.query, b"key"))
+    return choose_credential(head.get(b"authorization"), others)
 
 
 def _unquote(raw: bytes) -> str:

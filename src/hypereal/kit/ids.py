@@ -16,6 +16,8 @@ PoolId = NewType("PoolId", str)
 """The account's id for its wallet, `key_…/2026-11` for a key's month, `house/…` for the house's own."""
 ProcessId = NewType("ProcessId", int)
 """A data process's registration: never used again, so it fences."""
+JobId = NewType("JobId", str)
+"""`job_…`, or `schedule/…` for the one job of a schedule."""
 
 KEY_PREFIX = "ck_"
 

@@ -3,6 +3,8 @@
 from decimal import Decimal, InvalidOperation
 from typing import NewType
 
+import msgspec
+
 Micro = NewType("Micro", int)
 """Micro-credits: millionths of a credit."""
 
@@ -22,6 +24,11 @@ def credits(micro: int) -> str:
     sign = "-" if micro < 0 else ""
     whole, part = divmod(abs(micro), MICRO_PER_CREDIT)
     return f"{sign}{whole}" if part == 0 else f"{sign}{whole}.{part:06d}".rstrip("0")
+
+
+def credits_json(micro: int) -> msgspec.Raw:
+    """MICRO as a JSON number of credits, exact."""
+    return msgspec.Raw(credits(micro).encode())
 
 
 def micro_from_credits(text: str) -> Micro:

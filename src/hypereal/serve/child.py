@@ -35,6 +35,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Names this run of the machine; '' where the system does not tell."""
     secret: str = ""
     """For data processes: what is kept for customers is encrypted with it."""
+    runs_jobs: bool = True
+    """For the control process: whether it runs the jobs too."""
     config: str | None
     overrides: dict[str, dict[str, Any]]
     run_dir: str

@@ -7,7 +7,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,50 +16,101 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hypereal.conversations import keep_swept
-from hypereal.kit import log, settings
-from hypereal.kit.db import Database
+from hypereal.accounts import KeyCache
+from hypereal.accounts import routes as account_routes
+from hypereal.gateway import FINAL_STATUSES
+from hypereal.kit import clock, log, settings
+from hypereal.kit.access import ApiRoute
+from hypereal.kit.db import Database, Feed
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from hypereal.serve import openapi, operator_routes
+from hypereal.ledger import routes as ledger_routes
+from hypereal.limits import RateLimiter
+from hypereal.serve import background, openapi, operator_routes
+from hypereal.serve.api import Door, told_of
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
 from hypereal.wire import DIALECTS
 
+TICK_S = 1.0
+JOBS_DRAIN_S = 3.0
+"""Open answers had their time to end before; a job that is stopped is gone on with by another process."""
+ONE_BY_ONE = 10**9
+"""Shares of an owner's minute: so many that each request asks for itself. What is leased here, data processes lack."""
 
-def build(spec: ProcessSpec, read: settings.Settings) -> Starlette:
-    """The application."""
-    database = Database(spec.database_url, connections_max=read.database.connections_max)
+
+class Control:
+    """The composition of the control process."""
+
+    def __init__(self, spec: ProcessSpec, read: settings.Settings) -> None:
+        self._spec = spec
+        self._settings = read
+        self._database = Database(spec.database_url, connections_max=read.database.connections_max)
+        self._feed = Feed(spec.database_url)
+        self._engine = background.engine(self._database, self._feed, read) if spec.runs_jobs else None
+        self._api = api_routes(self._database)
+        self._door = Door(
+            KeyCache(self._database, self._feed),
+            RateLimiter(self._database, processes=ONE_BY_ONE),
+            read.limits.requests_per_minute,
+        )
+
+    def app(self) -> Starlette:
+        """The application."""
+        operator = operator_routes.OperatorRoutes(self._spec, self._settings, self._database)
+        return Starlette(
+            routes=[
+                Route("/healthz", operator.healthz),
+                Route("/readyz", operator.readyz),
+                Route("/metrics", operator.metrics),
+                Route("/openapi.json", self._openapi),
+                *self._door.routes(self._api),
+            ],
+            exception_handlers={HyperealError: _refuse, HTTPException: _refuse_http, Exception: _refuse_fault},
+            lifespan=self._lifespan,
+        )
+
+    def reload(self) -> None:
+        """SIGHUP: read the settings again; where they are wrong, the data processes say so."""
+        with suppress(settings.BadSettings):
+            self._settings = settings.load(self._spec.config_path, self._spec.overrides)
+            self._door.per_minute = self._settings.limits.requests_per_minute
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await database.open()
-        sweeper = asyncio.create_task(keep_swept(database))
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await self._database.open()
+        self._feed.start()
+        ticking = asyncio.create_task(_tick())
+        if self._engine is not None:
+            self._engine.start()
         yield
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
-        await database.close()
+        if self._engine is not None:
+            await self._engine.stop(JOBS_DRAIN_S)
+        ticking.cancel()
+        await self._feed.stop()
+        await self._database.close()
 
-    operator = operator_routes.OperatorRoutes(spec, read, database)
-    return Starlette(
-        routes=[
-            Route("/healthz", operator.healthz),
-            Route("/readyz", operator.readyz),
-            Route("/metrics", operator.metrics),
-            Route("/openapi.json", _openapi),
-        ],
-        exception_handlers={HyperealError: _refuse, HTTPException: _refuse_http, Exception: _refuse_fault},
-        lifespan=lifespan,
-    )
+    async def _openapi(self, _: Request) -> Response:
+        return JSONResponse(openapi.document(self._api))
 
 
-async def _openapi(_: Request) -> Response:
-    return JSONResponse(openapi.document())
+def api_routes(database: Database) -> list[ApiRoute]:
+    """Every route that the capabilities declare."""
+    return [*account_routes.routes(database), *ledger_routes.routes(database)]
+
+
+async def _tick() -> None:
+    while True:
+        clock.coarse.tick()
+        await asyncio.sleep(TICK_S)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HyperealError)
     body = DIALECTS[Dialect.OPENAI_CHAT].error_body(error, request.headers.get("x-request-id", ""))
-    return Response(body, error.status, error.headers, "application/json")
+    headers = told_of(request) | error.headers
+    if error.status in FINAL_STATUSES:
+        headers["x-should-retry"] = "false"
+    return Response(body, error.status, headers, "application/json")
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
@@ -85,8 +136,9 @@ async def _refuse_fault(request: Request, error: Exception) -> Response:
 
 async def serve(spec: ProcessSpec, read: settings.Settings) -> None:
     """Serve until SIGTERM, or until the supervisor is gone."""
+    control = Control(spec, read)
     config = uvicorn.Config(
-        build(spec, read),
+        control.app(),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -100,7 +152,7 @@ async def serve(spec: ProcessSpec, read: settings.Settings) -> None:
 
     loop = asyncio.get_running_loop()
     on_supervisor_gone(loop, stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # it serves by nothing that a reload changes
+    loop.add_signal_handler(signal.SIGHUP, control.reload)
     await server.serve(sockets=[socket.socket(fileno=spec.listen_fd)])
 
 

@@ -1,8 +1,13 @@
 """`/openapi.json`: the routes that are served, told to machines. The formats themselves are their vendors'."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 import hypereal
+from hypereal.kit.access import ApiRoute
 
 BODY_FIELDS = {
     "/v1/chat/completions": ("model", "messages"),
@@ -45,14 +50,29 @@ ERRORS = {
     "503": "Overloaded, here or at every target.",
 }
 
+API_ERRORS = {
+    "400": "The request is wrong; `error.param` names the field.",
+    "401": ERRORS["401"],
+    "403": "The key may not do this: see its scopes.",
+    "404": "There is no such thing of this account's.",
+    "429": ERRORS["429"],
+    "503": "The database does not answer at the moment.",
+}
 
-def document() -> dict[str, Any]:
-    """The whole document, OpenAPI 3.1."""
+
+def document(api: Iterable[ApiRoute]) -> dict[str, Any]:
+    """The whole document, OpenAPI 3.1. API are the routes of the control process."""
+    paths = {path: _path(path) for path in SUMMARIES}
+    shapes: list[type[msgspec.Struct]] = []
+    for route in api:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        shapes += [route.body] if route.body is not None else []
+    _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hypereal", "version": hypereal.__version__, "license": {"name": "Apache-2.0"}},
         "security": [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"key": []}],
-        "paths": {path: _path(path) for path in SUMMARIES},
+        "paths": paths,
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -60,7 +80,7 @@ def document() -> dict[str, Any]:
                 "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
                 "key": {"type": "apiKey", "in": "query", "name": "key"},
             },
-            "schemas": {"Error": _ERROR},
+            "schemas": {"Error": _ERROR, **schemas},
         },
     }
 
@@ -73,14 +93,35 @@ def _path(path: str) -> dict[str, Any]:
     if path in OPEN:
         operation["security"] = []
     else:
-        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-        refusals = {status: {"description": text, "content": content} for status, text in ERRORS.items()}
-        operation["responses"] |= refusals
+        operation["responses"] |= _refusals(ERRORS)
     if path not in BODY_FIELDS:
         return {"get": operation}
     schema = {"type": "object", "required": list(BODY_FIELDS[path]), "additionalProperties": True}
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return {"post": operation}
+
+
+def _operation(route: ApiRoute) -> dict[str, Any]:
+    named = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)\}", route.path)
+    ]
+    queries = [] if route.query is None else msgspec.structs.fields(route.query)
+    asked = [{"name": field.encode_name, "in": "query", "schema": msgspec.json.schema(field.type)} for field in queries]
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "parameters": named + asked,
+        "responses": {str(route.status): {"description": "The answer."}, **_refusals(API_ERRORS)},
+    }
+    if route.body is not None:
+        schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return operation
+
+
+def _refusals(errors: dict[str, str]) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {status: {"description": text, "content": content} for status, text in errors.items()}
 
 
 _ERROR = {

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from hypereal.gateway import BOUNDS_S, Snapshot
+from hypereal.jobs import Depth, depths
 from hypereal.kit.db import UNREACHABLE, Database
 from hypereal.kit.errors import PermissionDenied
 from hypereal.kit.money import MICRO_PER_CREDIT
@@ -54,8 +55,15 @@ class OperatorRoutes:
         if not (_is_loopback(request.headers.get("x-forwarded-for", "")) or self._has_token(request)):
             raise PermissionDenied("Metrics are for this machine, or for who has server.metrics_token.")
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(read_snapshots(self._run_dir)))
+        registry.register(_Collector(read_snapshots(self._run_dir), await self._depths()))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    async def _depths(self) -> list[Depth]:
+        """Of the queue; empty while the database is away, as the other figures must be told all the same."""
+        try:
+            return await depths(self._database)
+        except UNREACHABLE:
+            return []
 
     def _has_token(self, request: Request) -> bool:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -66,10 +74,11 @@ class OperatorRoutes:
 
 
 class _Collector:
-    """Snapshots as metric families."""
+    """Snapshots and the queue as metric families."""
 
-    def __init__(self, snapshots: list[Snapshot]) -> None:
+    def __init__(self, snapshots: list[Snapshot], queue: list[Depth]) -> None:
         self._snapshots = snapshots
+        self._queue = queue
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
@@ -88,6 +97,7 @@ class _Collector:
         yield dropped
         yield from _targets(self._snapshots)
         yield from _calls(self._snapshots)
+        yield from _jobs(self._queue)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: families appear with their first call."""
@@ -109,6 +119,16 @@ _COUNTERS = {
 }
 _CREDITS = {"charged": "Credits charged.", "written_off": "Credits of cost that no wallet met."}
 _LABELS = ["process", "model", "provider"]
+
+
+def _jobs(queue: list[Depth]) -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("hypereal_jobs", "Background jobs by state.", labels=["kind", "state"])
+    age = GaugeMetricFamily("hypereal_jobs_oldest_due_seconds", "How long the oldest job is due.", labels=["kind"])
+    for depth in queue:
+        for state in ("due", "waiting", "running", "failed"):
+            jobs.add_metric([depth.kind, state], getattr(depth, state))
+        age.add_metric([depth.kind], depth.oldest_due_s)
+    yield from (jobs, age)
 
 
 def _targets(snapshots: list[Snapshot]) -> Iterator[Metric]:

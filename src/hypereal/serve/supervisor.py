@@ -56,6 +56,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     on_ready: Callable[[str], None]
     """(address): all processes serve."""
     commands: Commands = Commands()
+    runs_jobs: bool = True
+    """False where `hypereal worker` runs them elsewhere."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +174,7 @@ class Supervisor:
             database_url=self._url,
             instance_id=instance,
             boot_id=_boot_id(),
+            runs_jobs=self._wiring.runs_jobs,
             config=str(self._config) if self._config else None,
             overrides=self._overrides,
             run_dir=str(run_dir),

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import asyncpg
 import pytest
 
-from hypereal.conversations import SIZE_BYTES_MAX, Conversation, Conversations, conversations, store, sweeping
+from hypereal.conversations import SIZE_BYTES_MAX, Conversation, Conversations, conversations, store, worker
 from hypereal.kit.db import Connection, Database
 from hypereal.kit.ids import AccountId
 
@@ -179,7 +178,7 @@ async def test_a_day_later_it_is_not_found_and_swept(database: Database) -> None
     kept = await written(database, conversation(1), conversation(2))
     await execute(database, "UPDATE conversations SET expires_at = now() WHERE response_id = 'resp_1'")
     assert await kept.find(OWNER, "resp_1") is None
-    assert await sweeping.sweep(database) == 1
+    assert await worker.sweep(database) == 1
     assert await stored(database) == ["resp_2"]
 
 
@@ -189,28 +188,7 @@ async def test_of_an_owner_with_too_much_the_oldest_go(database: Database, monke
     await written(database, conversation(9, owner_id=OTHER))
     async with database.connection() as connection:
         size_bytes = await connection.fetchval("SELECT max(octet_length(sealed)) FROM conversations")
-    monkeypatch.setattr(sweeping, "OWNER_BYTES_MAX", 2 * size_bytes)
-    monkeypatch.setattr(sweeping, "ROWS_MAX", 1)  # in several rounds
-    assert await sweeping.sweep(database) == 2
+    monkeypatch.setattr(worker, "OWNER_BYTES_MAX", 2 * size_bytes)
+    monkeypatch.setattr(worker, "ROWS_MAX", 1)  # in several rounds
+    assert await worker.sweep(database) == 2
     assert await stored(database) == ["resp_2", "resp_3", "resp_9"]
-
-
-async def test_sweeping_goes_on_after_a_failure(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    await written(database, conversation(1))
-    await execute(database, "UPDATE conversations SET expires_at = now()")
-    failures: list[Any] = [ConnectionRefusedError(), asyncpg.DataError("no")]
-    sweep = sweeping.sweep
-
-    async def failing(database: Database) -> int:
-        if failures:
-            raise failures.pop()
-        return await sweep(database)
-
-    monkeypatch.setattr(sweeping, "sweep", failing)
-    monkeypatch.setattr(sweeping, "SWEEP_S", 0.0)
-    running = asyncio.create_task(sweeping.keep_swept(database))
-    async with asyncio.timeout(10):
-        while await stored(database):
-            await asyncio.sleep(0)
-    running.cancel()
-    assert failures == []

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,11 +60,11 @@ class Installation:
         assert done.stdout.count("\n") == 1
         return dict(json.loads(done.stdout))
 
-    def start(self, until: str) -> str:
-        """Start the server; all that it printed, once it printed UNTIL."""
+    def start(self, until: str, *options: str) -> str:
+        """Start the server with OPTIONS; all that it printed, once it printed UNTIL."""
         out, log = self.folder / "out", self.folder / "log"
         self._serving = subprocess.Popen(
-            self._command("serve", "--port", "0"),
+            self._command("serve", "--port", "0", *options),
             stdout=out.open("wb"),
             stderr=log.open("ab"),
             cwd=self.folder,
@@ -74,6 +75,17 @@ class Installation:
         assert serving.poll() is None, log.read_text()
         self.address = re.findall(r"http://[\d.:]+\d", out.read_text())[0]
         return out.read_text()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A `hypereal worker` beside the server, ended as an operator does."""
+        with (self.folder / "log").open("ab") as log:
+            worker = subprocess.Popen(self._command("worker"), stderr=log, cwd=self.folder, env=self._environ())
+        try:
+            yield
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(COMMAND_S_MAX) == 0
 
     def stop(self) -> None:
         """Stop the server as an operator does."""
@@ -97,6 +109,18 @@ class Installation:
         """The process number of the running server."""
         assert self._serving is not None
         return self._serving.pid
+
+    def get(self, path: str) -> str:
+        """What the server tells at PATH."""
+        url = urlsplit(self.address)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.status == 200
+            return answer.read().decode()
+        finally:
+            connection.close()
 
     def status_of(self, key: str) -> int:
         """What a free call with KEY is answered."""

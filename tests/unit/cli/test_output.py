@@ -3,10 +3,11 @@ import json
 import pytest
 
 from hypereal.cli import output
+from hypereal.kit import money
 
 
 def test_credits_in_json_are_exact_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    output.write_json({"credits": output.credits_json(1_500_001)})
+    output.write_json({"credits": money.credits_json(1_500_001)})
     assert capsys.readouterr().out == '{"credits":1.500001}\n'
 
 

@@ -38,10 +38,8 @@ def add(
     """Add credits to a user's wallet. A running server knows at once."""
     balance = asyncio.run(_add(email, amount, note, data_dir, config))
     if as_json:
-        added, free = output.credits_json(amount), output.credits_json(balance.free)
-        output.write_json(
-            {"email": email, "added": added, "balance": output.credits_json(balance.ledger), "free": free}
-        )
+        added, free = money.credits_json(amount), money.credits_json(balance.free)
+        output.write_json({"email": email, "added": added, "balance": money.credits_json(balance.ledger), "free": free})
     else:
         output.write(f"{money.credits(amount)} credits added: {email} now has {money.credits(balance.ledger)}.")
 

@@ -78,7 +78,7 @@ def create(
                 "id": made.key.key.id,
                 "name": made.key.key.name,
                 "email": email,
-                "balance": output.credits_json(made.balance.ledger),
+                "balance": money.credits_json(made.balance.ledger),
             }
         )
         return
@@ -192,7 +192,7 @@ def _shown(key: accounts.Key, owner: str) -> dict[str, object]:
         "email": owner,
         "state": _state(key),
         "models": None if key.models is None else sorted(key.models),
-        "spending_limit": None if key.spending_limit is None else output.credits_json(key.spending_limit),
+        "spending_limit": None if key.spending_limit is None else money.credits_json(key.spending_limit),
         "expires_at": key.expires_at,
         "created_at": key.created_at,
     }

@@ -147,15 +147,15 @@ def _shown(model: catalog.Model, offered: offer.Offer) -> dict[str, object]:
 
 def _token_price(price: catalog.Price) -> dict[str, object]:
     """Credits per million tokens; `web_search` per search."""
-    rates = {name: output.credits_json(getattr(price, name)) for name in catalog.Rates.__struct_fields__}
+    rates = {name: money.credits_json(getattr(price, name)) for name in catalog.Rates.__struct_fields__}
     longer = [
-        {name: output.credits_json(getattr(tier, name)) for name in catalog.Rates.__struct_fields__}
+        {name: money.credits_json(getattr(tier, name)) for name in catalog.Rates.__struct_fields__}
         | {"above_tokens": tier.above_tokens}
         for tier in price.long_context
     ]
-    return {**rates, "web_search": output.credits_json(price.web_search), "long_context": longer}
+    return {**rates, "web_search": money.credits_json(price.web_search), "long_context": longer}
 
 
 def _media_price(price: catalog.MediaPrice) -> dict[str, object]:
     """Credits per piece."""
-    return {"per": price.per, "credits": {tier: output.credits_json(amount) for tier, amount in price.tiers.items()}}
+    return {"per": price.per, "credits": {tier: money.credits_json(amount) for tier, amount in price.tiers.items()}}

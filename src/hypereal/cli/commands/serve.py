@@ -25,9 +25,7 @@ def serve(
     ] = None,
     data_dir: DataDir = None,
     config: Config = None,
-    no_jobs: Annotated[
-        bool, typer.Option("--no-jobs", help="Leave background jobs to other processes. There are none yet.")
-    ] = False,
+    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to `hypereal worker`.")] = False,
 ) -> None:
     """Run the server, until a signal ends it.
 
@@ -40,5 +38,7 @@ def serve(
     log.configure(process="supervisor", level=read.server.log_level)
     with Console(stderr=True).status("Starting the database") as progress:
         start = Start(read, offer.load(read), progress.update, progress.stop)
-        wiring = supervisor.Wiring(migrate=start.migrate, close_dead=start.close_dead, on_ready=start.on_ready)
+        wiring = supervisor.Wiring(
+            migrate=start.migrate, close_dead=start.close_dead, on_ready=start.on_ready, runs_jobs=not no_jobs
+        )
         raise typer.Exit(supervisor.serve(read, config, overrides, wiring))

@@ -1,19 +1,26 @@
 """`hypereal status`."""
 
+import asyncio
 import http.client
 import os
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import msgspec
 import typer
+from rich.table import Table
 
-from hypereal.cli import output
+from hypereal.cli import database, output
 from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.gateway import Health, Snapshot
+from hypereal.jobs import Depth, depths
+from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.settings import Settings
 from hypereal.serve import listen, supervisor
+from hypereal.serve.faults import CannotServe
+from hypereal.serve.postgres import reach_database
 from hypereal.serve.snapshots import read_snapshots
 
 ANSWER_S_MAX = 3.0
@@ -52,6 +59,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that the database does not know to be settled yet."""
     targets: dict[str, Health]
     """Those that were used so far."""
+    queue: list[Depth] | None
+    """Background jobs, by kind; None while the database is away."""
 
 
 @app.command(epilog="Example: hypereal status --json")
@@ -90,7 +99,20 @@ def _report(settings: Settings, running: supervisor.Status) -> Report:
         calls_open=sum(snapshot.calls_open for snapshot in snapshots),
         unsettled=sum(snapshot.unsettled for snapshot in snapshots),
         targets=_targets(snapshots),
+        queue=asyncio.run(_queue(settings)),
     )
+
+
+async def _queue(settings: Settings) -> list[Depth] | None:
+    try:
+        async with (
+            asyncio.timeout(ANSWER_S_MAX),
+            reach_database(settings, "status") as url,
+            database.connected(url) as opened,
+        ):
+            return await depths(opened)
+    except (CannotServe, asyncpg.PostgresError, *UNREACHABLE):
+        return None
 
 
 def _ask_ready(address: str) -> dict[str, str]:
@@ -151,6 +173,19 @@ def _write(report: Report) -> None:
             faults = ", ".join(f"{count} {name}" for name, count in sorted(health.faults.items()))
             targets.add_row(target, STATE_SHOWN[health.state], faults or "-")
         output.write("", targets)
+    if report.queue is None:
+        output.write("", "The database does not say what is queued.")
+    elif report.queue:
+        output.write("", _queue_table(report.queue))
+
+
+def _queue_table(queue: list[Depth]) -> Table:
+    counts = ("due", "waiting", "running", "dead letters", "oldest due")
+    table = output.table("jobs", *counts, numbers=counts)
+    for depth in queue:
+        figures = (depth.due, depth.waiting, depth.running, depth.failed)
+        table.add_row(depth.kind, *map(str, figures), duration(int(depth.oldest_due_s)))
+    return table
 
 
 def duration(seconds: int) -> str:

@@ -1,13 +1,10 @@
-"""Deleting conversations: a day after their last answer, or sooner where an owner has too many. Any process may."""
+"""Deleting conversations: a day after their last answer, or sooner where an owner has too many."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
-import asyncpg
-
 from hypereal.conversations import store
-from hypereal.kit import log
-from hypereal.kit.db import UNREACHABLE, Database
+from hypereal.jobs import Context, Every, Schedule
+from hypereal.kit.db import Database
 
 OWNER_BYTES_MAX = 256 * 1024 * 1024
 """Of one owner's conversations, as they are stored."""
@@ -15,16 +12,6 @@ SWEEP_S = 60.0
 ROWS_MAX = 500
 ROUNDS_MAX = 100
 """In one sweep."""
-
-
-async def keep_swept(database: Database) -> None:
-    """Sweep once a minute, until cancelled. A database that is away or refuses is asked again a minute later."""
-    while True:
-        try:
-            await sweep(database)
-        except (*UNREACHABLE, asyncpg.PostgresError) as error:
-            log.get("conversations").warning("conversations are not swept", error=str(error))
-        await asyncio.sleep(SWEEP_S)
 
 
 async def sweep(database: Database) -> int:
@@ -43,3 +30,10 @@ async def _in_rounds(delete: Callable[[], Awaitable[int]]) -> int:
         if gone < ROWS_MAX:
             break
     return deleted
+
+
+async def _sweep(context: Context) -> None:
+    await sweep(context.database)
+
+
+SCHEDULES = (Schedule(kind="conversations.sweep", when=Every(SWEEP_S), run=_sweep),)

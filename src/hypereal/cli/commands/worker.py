@@ -1,0 +1,30 @@
+"""`hypereal worker`: background jobs, for as many processes and machines as they need."""
+
+import asyncio
+
+from hypereal.cli import database
+from hypereal.cli.options import Config, DataDir, new_app, read_settings
+from hypereal.kit import log
+from hypereal.kit.settings import Settings
+from hypereal.serve import background
+from hypereal.serve.postgres import reach_database
+
+app = new_app()
+
+
+@app.command(epilog="Example: HYPEREAL_DATABASE_URL=postgresql://... hypereal worker")
+def worker(data_dir: DataDir = None, config: Config = None) -> None:
+    """Run background jobs, and serve nothing, until a signal ends it.
+
+    A server runs them itself unless it is started with --no-jobs. Any number of workers share the work; where one is
+    killed, another goes on. SIGTERM lets open jobs end.
+    """
+    settings = read_settings(config, data_dir)
+    log.configure(process="worker", level=settings.server.log_level)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    async with reach_database(settings, "worker") as url:
+        await database.bring_up_to_date(url)
+        await background.work(url, settings)

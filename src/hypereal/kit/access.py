@@ -1,0 +1,61 @@
+"""The routes of the control process: who may ask for what. Capabilities declare theirs in `routes.py`.
+
+`serve/api.py` serves them. None can be declared without the permission that it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hypereal.kit.ids import AccountId, KeyId
+
+if TYPE_CHECKING:  # data processes load this module, and must not load a web framework
+    from starlette.requests import Request
+
+
+class Permission(StrEnum):
+    """What a caller may do with what belongs to its account."""
+
+    SEE_OWN_KEY = "own_key.read"
+    """The terms of the very key that asks, and the balance behind it."""
+    READ_KEYS = "keys.read"
+    WRITE_KEYS = "keys.write"
+    READ_USAGE = "usage.read"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever asks. Its owner is the first argument of every store function; no body and no query ever names one."""
+
+    owner_id: AccountId
+    key_id: KeyId | None
+    """None for a session."""
+    permissions: frozenset[Permission]
+
+
+Endpoint = Callable[["Request", Caller], Awaitable[object]]
+"""Gives what is to be told as JSON, None for an answer without a body, or a Response of its own (a stream).
+
+Raises HyperealError. What a database that is away raises (`kit.db.UNREACHABLE`) is told as 503.
+"""
+
+
+class ApiRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One route of the control process."""
+
+    method: str
+    path: str
+    """`/api/…`, or `/v1/…`, which answers under every prefix of contract 1.1. `{name}` is one segment, not empty."""
+    permission: Permission
+    summary: str
+    """One sentence, for `/openapi.json`."""
+    endpoint: Endpoint
+    status: int = 200
+    """Of the answer, where the endpoint does not give a Response."""
+    body: type[msgspec.Struct] | None = None
+    """What `kit.asked.body_of` reads."""
+    query: type[msgspec.Struct] | None = None
+    """What `kit.asked.query_of` reads."""

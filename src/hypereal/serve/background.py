@@ -1,0 +1,34 @@
+"""What is done aside: the jobs and schedules of all capabilities, for the control process and for `hypereal worker`."""
+
+import asyncio
+import signal
+
+from hypereal import jobs
+from hypereal.conversations import worker as conversations
+from hypereal.jobs import worker as queue
+from hypereal.kit.db import Database, Feed
+from hypereal.kit.settings import Settings
+
+HANDLERS: tuple[jobs.Handler, ...] = ()
+SCHEDULES = (*conversations.SCHEDULES, *queue.SCHEDULES)
+
+
+def engine(database: Database, feed: Feed, settings: Settings) -> jobs.Engine:
+    """An engine that knows every kind of job. FEED must not be started yet."""
+    return jobs.Engine(jobs.Context(database=database, settings=settings), feed, HANDLERS, SCHEDULES)
+
+
+async def work(url: str, settings: Settings) -> None:
+    """Run jobs, and nothing else, until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    database, feed = Database(url, connections_max=settings.database.connections_max), Feed(url)
+    await database.open()
+    worker = engine(database, feed, settings)
+    feed.start()
+    worker.start()
+    await stop.wait()
+    await worker.stop(settings.server.drain_s)
+    await feed.stop()
+    await database.close()
