@@ -110,6 +110,17 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     owner_id: AccountId
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a server runs, where that is not simply here."""
+
+    prefix: tuple[str, ...]
+    """What goes before a command, so that it runs there."""
+    address: str
+    """Where it listens."""
+    database_url: str
+    """The database as the test reaches it."""
+
+
 class Server:
     """One running `hypereal serve`. Every method may be called from sync and async tests.
 
@@ -123,8 +134,10 @@ class Server:
         config: str = "",
         workers: int = 1,
         prepare: "Callable[[Server], object] | None" = None,
+        place: Place | None = None,
     ) -> None:
         self._background = background
+        self._place = place
         self.folder = Path(tempfile.mkdtemp(prefix="hy-"))
         self.folder.chmod(0o711)  # PostgreSQL runs as another user where we are root
         self.config = self.folder / "hypereal.toml"
@@ -132,7 +145,8 @@ class Server:
         self._log = self.folder / "log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYPEREAL_")}
         kept |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "HOME": str(self.folder)}
-        self._serve = ["serve", "--port", "0", "--workers", str(workers)]
+        host = place.address if place else "127.0.0.1"
+        self._serve = ["serve", "--host", host, "--port", "0", "--workers", str(workers)]
         self._environ = {**kept, **environ}
         if prepare is not None:
             prepare(self)
@@ -143,7 +157,8 @@ class Server:
             command = self._command(*self._serve)
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=self._environ)
         self.url = self._wait_ready()
-        self.database = Database(f"postgresql://hypereal@/postgres?host={self.data_dir}/sockets", connections_max=2)
+        embedded = f"postgresql://hypereal@/postgres?host={self.data_dir}/sockets"
+        self.database = Database(self._place.database_url if self._place else embedded, connections_max=2)
         self._background.run(self.database.open())
 
     @property
@@ -232,7 +247,8 @@ class Server:
 
     def _command(self, *arguments: str) -> list[str]:
         places = ["--config", str(self.config), "--data-dir", str(self.data_dir)]
-        return [sys.executable, "-m", "hypereal", *arguments, *places]
+        prefix = self._place.prefix if self._place else ()
+        return [*prefix, sys.executable, "-m", "hypereal", *arguments, *places]
 
     # -- the process -----------------------------------------------------------------------------------------------
 
@@ -240,9 +256,9 @@ class Server:
         """One request on a connection of its own."""
         return raw.call(self.url, path, body, key, **options)
 
-    def wait_for(self, found: Callable[[], Any], what: str) -> Any:
-        """What FOUND gives once it is true. Fails, naming WHAT, after 20 s."""
-        deadline = time.monotonic() + WAIT_S_MAX
+    def wait_for(self, found: Callable[[], Any], what: str, within_s: float = WAIT_S_MAX) -> Any:
+        """What FOUND gives once it is true. Fails, naming WHAT, after WITHIN_S."""
+        deadline = time.monotonic() + within_s
         while not (value := found()):
             assert time.monotonic() < deadline, f"not in time: {what}"
             assert self.process.poll() is None, f"the server has ended:\n{self.log[-3000:]}"

@@ -8,6 +8,7 @@ import pytest
 
 from hypereal.accounts import KeyCache, KeyChange, KeyTerms, NewKey, change_key, create_key, create_user, revoke_key
 from hypereal.accounts import cache as cache_module
+from hypereal.kit import db as db_module
 from hypereal.kit.clock import coarse, utc_now
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.errors import AuthenticationFailed, Overloaded
@@ -136,3 +137,15 @@ async def test_outage_is_not_a_bad_key(made, cache, monkeypatch):
     monkeypatch.setattr(coarse, "monotonic_s", coarse.monotonic_s + 601)
     with pytest.raises(Overloaded):
         await cache.fetch(made.secret.encode())
+
+
+async def test_database_that_says_nothing_is_not_waited_for(database, made, cache, monkeypatch):
+    monkeypatch.setattr(db_module, "ANSWER_S_MAX", 0.2)
+    principal = await cache.fetch(made.secret.encode())
+    cache._changed(None)
+    async with database.transaction() as other:
+        await other.execute("LOCK TABLE keys")
+        assert await cache.fetch(made.secret.encode()) is principal
+        with pytest.raises(Overloaded):
+            await cache.fetch(new_key().encode())
+    assert (await cache.fetch(made.secret.encode())).key_id == principal.key_id

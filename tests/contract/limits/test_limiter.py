@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from hypereal.kit import db as db_module
 from hypereal.kit.errors import Overloaded, RateLimited
 from hypereal.kit.ids import AccountId
 from hypereal.limits import RateLimiter
@@ -95,6 +96,16 @@ async def test_outage_is_served_from_what_is_left_then_refused_as_our_fault(data
     assert limiter.admit(ADA, 16) is None
     with pytest.raises(Overloaded):
         await limiter.fetch(ADA, 16)
+
+
+async def test_database_that_says_nothing_is_not_waited_for(database, monkeypatch):
+    monkeypatch.setattr(db_module, "ANSWER_S_MAX", 0.2)
+    limiter = RateLimiter(database, processes=1)
+    async with database.transaction() as other:
+        await other.execute("LOCK TABLE rate_windows")
+        with pytest.raises(Overloaded):
+            await limiter.fetch(ADA, 16)
+    assert (await limiter.fetch(ADA, 16)).limit == 16
 
 
 async def test_old_windows_are_swept_by_whoever_opens_a_new_one(database):
