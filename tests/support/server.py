@@ -118,8 +118,22 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     owner_id: AccountId
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a server runs, where that is not simply here."""
+
+    prefix: tuple[str, ...]
+    """What goes before a command, so that it runs there."""
+    address: str
+    """Where it listens."""
+    database_url: str
+    """The database as the test reaches it."""
+
+
 class Server:
-    """One running `hypereal serve`. Every method may be called from sync and async tests."""
+    """One running `hypereal serve`. Every method may be called from sync and async tests.
+
+    PREPARE is given the server before its first start: commands may run on its folder by then.
+    """
 
     def __init__(
         self,
@@ -127,10 +141,11 @@ class Server:
         environ: Mapping[str, str],
         config: str = "",
         workers: int = 1,
-        before: Callable[[Path], object] | None = None,
+        prepare: "Callable[[Server], object] | None" = None,
+        place: Place | None = None,
     ) -> None:
-        """BEFORE gets the data folder before anything starts."""
         self._background = background
+        self._place = place
         self.folder = Path(tempfile.mkdtemp(prefix="hy-"))
         self.folder.chmod(0o711)  # PostgreSQL runs as another user where we are root
         self.config = self.folder / "hypereal.toml"
@@ -138,19 +153,20 @@ class Server:
         self._log = self.folder / "log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYPEREAL_")}
         kept |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "HOME": str(self.folder)}
-        command = ["serve", "--port", "0", "--workers", str(workers), "--config", str(self.config)]
-        self._command = [sys.executable, "-m", "hypereal", *command, "--data-dir", str(self.data_dir)]
+        host = place.address if place else "127.0.0.1"
+        self._serve = ["serve", "--host", host, "--port", "0", "--workers", str(workers)]
         self._environ = {**kept, **environ}
-        if before is not None:
-            self.data_dir.mkdir(mode=0o711)
-            before(self.data_dir)
+        if prepare is not None:
+            prepare(self)
         self._start()
 
     def _start(self) -> None:
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=log, env=self._environ)
+            command = self._command(*self._serve)
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=self._environ)
         self.url = self._wait_ready()
-        self.database = Database(f"postgresql://hypereal@/postgres?host={self.data_dir}/sockets", connections_max=2)
+        embedded = f"postgresql://hypereal@/postgres?host={self.data_dir}/sockets"
+        self.database = Database(self._place.database_url if self._place else embedded, connections_max=2)
         self._background.run(self.database.open())
 
     @property
@@ -222,15 +238,35 @@ class Server:
         self.wait_for(lambda: self.balance(caller).free == self.balance(caller).ledger, "holds given back")
         return True
 
+    # -- commands --------------------------------------------------------------------------------------------------
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """A command on the server's folder, run to its end."""
+        command = self._command(*map(str, arguments))
+        return subprocess.run(
+            command, env=self._environ, cwd=self.folder, capture_output=True, text=True, timeout=START_S_MAX
+        )
+
+    def json(self, *arguments: object) -> dict[str, Any]:
+        """What a command that ends well says with --json."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def _command(self, *arguments: str) -> list[str]:
+        places = ["--config", str(self.config), "--data-dir", str(self.data_dir)]
+        prefix = self._place.prefix if self._place else ()
+        return [*prefix, sys.executable, "-m", "hypereal", *arguments, *places]
+
     # -- the process -----------------------------------------------------------------------------------------------
 
     def call(self, path: str, body: object = b"", key: str = "", **options: Any) -> raw.Answer:
         """One request on a connection of its own."""
         return raw.call(self.url, path, body, key, **options)
 
-    def wait_for(self, found: Callable[[], Any], what: str) -> Any:
-        """What FOUND gives once it is true. Fails, naming WHAT, after 20 s."""
-        deadline = time.monotonic() + WAIT_S_MAX
+    def wait_for(self, found: Callable[[], Any], what: str, within_s: float = WAIT_S_MAX) -> Any:
+        """What FOUND gives once it is true. Fails, naming WHAT, after WITHIN_S."""
+        deadline = time.monotonic() + within_s
         while not (value := found()):
             assert time.monotonic() < deadline, f"not in time: {what}"
             assert self.process.poll() is None, f"the server has ended:\n{self.log[-3000:]}"

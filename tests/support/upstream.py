@@ -98,7 +98,11 @@ class Upstream:
     """The server. Scripts wait by model id; a request without one gets what ANSWERS makes of it."""
 
     def __init__(
-        self, background: Background, port: int = 0, answers: Callable[[Recorded], Script] | None = None
+        self,
+        background: Background,
+        port: int = 0,
+        answers: Callable[[Recorded], Script] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self._background = background
         self._usual = answers or default
@@ -109,9 +113,9 @@ class Upstream:
         self._handler = self._usual
         self.requests: list[Recorded] = []
         """Those since the last `reset`, in the order in which they were read."""
-        self._server = background.run(self._listen(port))
+        self._server = background.run(self._listen(host, port))
         self.port: int = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
 
     # -- the test's side -------------------------------------------------------------------------------------------
 
@@ -153,9 +157,9 @@ class Upstream:
 
     # -- the wire's side -------------------------------------------------------------------------------------------
 
-    async def _listen(self, port: int) -> asyncio.Server:
+    async def _listen(self, host: str, port: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: _Protocol(self._serve), "127.0.0.1", port)
+        return await loop.create_server(lambda: _Protocol(self._serve), host, port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1

@@ -16,7 +16,7 @@ import msgspec
 from hypereal.accounts import store
 from hypereal.accounts.addresses import Network, is_within, network
 from hypereal.kit.clock import coarse, next_month_start, utc_now
-from hypereal.kit.db import UNREACHABLE, Database, Feed
+from hypereal.kit.db import UNREACHABLE, Database, Feed, in_time
 from hypereal.kit.errors import AuthenticationFailed, HyperealError, Overloaded, PermissionDenied, SpendingLimitReached
 from hypereal.kit.ids import KEY_PREFIX, AccountId, KeyId, hash_key
 from hypereal.kit.money import Micro
@@ -103,7 +103,10 @@ class KeyCache:
                 raise _unreachable()
             task = self._fetches[key_hash] = asyncio.get_running_loop().create_task(self._read(key_hash))
             task.add_done_callback(lambda done: self._fetched(key_hash, done))
-        return await asyncio.shield(task)
+        try:
+            return await in_time(task)
+        except TimeoutError:
+            return self._stale(key_hash)
 
     async def _read(self, key_hash: bytes) -> Principal:
         changes = self._changes

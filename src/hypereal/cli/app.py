@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "models": "List and check the models, their prices and targets.",
     "queue": "Look at background jobs; run one again, or cancel it.",
     "usage": "Show what each model brought and cost, over all wallets.",
+    "backup": "Save all of it to one file, while it serves.",
+    "restore": "Bring a backup to life: its database and its secret, here.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 
@@ -21,6 +21,8 @@ logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 CONNECT_S_MAX = 10.0
 COMMAND_S_MAX = 30.0
+ANSWER_S_MAX = 3.0
+"""How long a caller waits for what is otherwise answered from memory."""
 RECONNECT_S_MAX = 5.0
 PROBE_S = 20.0
 
@@ -36,6 +38,17 @@ UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
 )
 """What a database that is down or going down raises: retry or answer 503, never 401 or 402."""
+
+
+T = TypeVar("T")
+
+
+async def in_time(work: Awaitable[T]) -> T:
+    """What WORK gives. Raises TimeoutError, one of UNREACHABLE, after 3 s; WORK goes on until its own timeouts end it.
+
+    It is not cancelled, since that takes as long: where packets are dropped, not even the word to cancel arrives.
+    """
+    return await asyncio.wait_for(asyncio.shield(work), ANSWER_S_MAX)
 
 
 class Database:

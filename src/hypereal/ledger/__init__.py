@@ -17,6 +17,7 @@ from hypereal.ledger.wallets import (
     add_credits,
     audit,
     balance,
+    close_all,
     find_answer,
     spent_this_month,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "add_credits",
     "audit",
     "balance",
+    "close_all",
     "close_dead",
     "find_answer",
     "profit",

@@ -103,6 +103,14 @@ async def overdue_processes(connection: Connection) -> dict[ProcessId, datetime]
     return {ProcessId(row["id"]): row["live_until"] for row in rows}
 
 
+async def close_all(connection: Connection) -> int:
+    """Return the leases of every process and close it; how many."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FILTER (WHERE ledger_close(id)) FROM processes WHERE state = 'live'"
+    )
+    return count
+
+
 async def dead_processes(
     connection: Connection, instance_id: str, boot_id: str, alive_pids: list[int], spooled: list[ProcessId]
 ) -> list[ProcessId]:

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from hypereal.kit.clock import utc_now
-from hypereal.kit.db import Database
+from hypereal.kit.db import Connection, Database
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
@@ -103,3 +103,11 @@ async def audit(database: Database) -> list[Difference]:
         rows = await store.differences(connection, DIFFERENCES_MAX)
         rows += await request_log.differences(connection, DIFFERENCES_MAX)
     return [Difference(**dict(row)) for row in rows[:DIFFERENCES_MAX]]
+
+
+async def close_all(connection: Connection) -> int:
+    """Close every data process and return its leases, in a transaction of the caller's; how many.
+
+    For a database that was restored: the processes of its snapshot go on elsewhere, and are strangers here.
+    """
+    return await store.close_all(connection)

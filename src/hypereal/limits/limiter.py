@@ -10,7 +10,7 @@ from time import monotonic
 
 import msgspec
 
-from hypereal.kit.db import UNREACHABLE, Database
+from hypereal.kit.db import UNREACHABLE, Database, in_time
 from hypereal.kit.errors import Overloaded, RateLimited
 from hypereal.kit.ids import AccountId
 from hypereal.limits import store
@@ -108,7 +108,7 @@ class RateLimiter:
             self._fetches[owner_id] = task
             task.add_done_callback(lambda done: self._taken(owner_id, done))
         try:
-            await asyncio.shield(task)
+            await in_time(task)
         except UNREACHABLE:
             if not self._count_alone(owner_id, per_minute):
                 raise Overloaded("The rate limit cannot be checked at the moment. Please try again.") from None

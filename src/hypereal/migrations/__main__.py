@@ -3,13 +3,16 @@
 Start it through `serve/migrate.py`: Alembic and SQLAlchemy stay in this short-lived process.
 """
 
+import asyncio
 import os
-from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
+from hypereal.migrations.upgrading import transaction, upgrade
 
-config = Config()
-config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-config.attributes["url"] = os.environ["HYPEREAL_MIGRATE_URL"]
-command.upgrade(config, "head")
+
+async def main() -> None:
+    """Migrate."""
+    async with transaction(os.environ["HYPEREAL_MIGRATE_URL"]) as connection:
+        await upgrade(connection)
+
+
+asyncio.run(main())

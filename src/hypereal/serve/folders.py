@@ -123,6 +123,12 @@ def secret(data_dir: Path) -> str:
     return _made_once(data_dir / "secret", lambda: secrets.token_hex(SECRET_BYTES))
 
 
+def existing_secret(data_dir: Path) -> str | None:
+    """The secret of `secret`; None where none was made yet."""
+    path = data_dir / "secret"
+    return path.read_text(encoding="ascii").strip() if path.exists() else None
+
+
 def check_secret(settings: Settings) -> None:
     """See that the secret is the operator's where the database is: other hosts may serve it too. Raises CannotServe."""
     if settings.database.url and settings.server.secret is None:

@@ -33,8 +33,17 @@ async def is_current(url: str) -> bool:
 
 def newest() -> str:
     """The newest migration's number, from the files' names: `0001_first.py` is '0001'."""
+    return max(_numbers())
+
+
+def knows(revision: str) -> bool:
+    """Whether a schema of REVISION can be made, and brought up to the newest."""
+    return revision in _numbers()
+
+
+def _numbers() -> set[str]:
     versions = resources.files("hypereal.migrations").joinpath("versions").iterdir()
-    return max(file.name[:4] for file in versions if file.name[:4].isdigit())
+    return {file.name[:4] for file in versions if file.name[:4].isdigit()}
 
 
 def up(url: str) -> None:

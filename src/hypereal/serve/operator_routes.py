@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from hypereal.gateway import BOUNDS_S, Snapshot
 from hypereal.jobs import Depth, depths
-from hypereal.kit.db import UNREACHABLE, Database
+from hypereal.kit.db import UNREACHABLE, Database, in_time
 from hypereal.kit.errors import PermissionDenied
 from hypereal.kit.money import MICRO_PER_CREDIT
 from hypereal.kit.settings import Settings
@@ -39,10 +39,8 @@ class OperatorRoutes:
     async def readyz(self, _: Request) -> Response:
         """GET /readyz: 200 when calls can be served, else 503 and what is missing."""
         try:
-            async with self._database.connection() as connection:
-                await connection.execute("SELECT 1")
-            database = "ok"
-            migrations = "ok" if await migrate.is_current(self._database_url) else "not at the newest revision"
+            is_current = await in_time(migrate.is_current(self._database_url))
+            database, migrations = "ok", "ok" if is_current else "not at the newest revision"
         except UNREACHABLE:
             database, migrations = "unreachable", "unknown"
         snapshots = read_snapshots(self._run_dir)
@@ -66,7 +64,7 @@ class OperatorRoutes:
     async def _depths(self) -> list[Depth]:
         """Of the queue; empty while the database is away, as the other figures must be told all the same."""
         try:
-            return await depths(self._database)
+            return await in_time(depths(self._database))
         except UNREACHABLE:
             return []
 

@@ -20,6 +20,7 @@ from hypereal.accounts import (
     set_rate,
 )
 from hypereal.accounts import cache as cache_module
+from hypereal.kit import db as db_module
 from hypereal.kit.clock import coarse, next_month_start, utc_now
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.errors import AuthenticationFailed, Overloaded, PermissionDenied, SpendingLimitReached
@@ -208,3 +209,15 @@ async def test_a_key_bound_to_addresses_says_so(database, made, cache):
     for address in ("11.1.2.3", "unknown", ""):
         with pytest.raises(PermissionDenied):
             permit_address(principal, address)
+
+
+async def test_database_that_says_nothing_is_not_waited_for(database, made, cache, monkeypatch):
+    monkeypatch.setattr(db_module, "ANSWER_S_MAX", 0.2)
+    principal = await cache.fetch(made.secret.encode())
+    cache._changed(None)
+    async with database.transaction() as other:
+        await other.execute("LOCK TABLE keys")
+        assert await cache.fetch(made.secret.encode()) is principal
+        with pytest.raises(Overloaded):
+            await cache.fetch(new_key().encode())
+    assert (await cache.fetch(made.secret.encode())).key_id == principal.key_id

@@ -20,7 +20,12 @@ def strict(background: Background, scripted_upstream: Upstream) -> Iterator[Serv
     """A server whose replies wait for the commit; its spool has a disk that fails until a test mends it."""
     config = servers.config(scripted_upstream) + '\n[ledger]\ndurability = "database"\n'
     environ = servers.upstream_environ(scripted_upstream)
-    running = Server(background, environ, config, before=lambda data: (data / "spool").write_text("in the way"))
+
+    def put_in_the_way(server: Server) -> None:
+        server.data_dir.mkdir(mode=0o711)
+        (server.data_dir / "spool").write_text("in the way")
+
+    running = Server(background, environ, config, prepare=put_in_the_way)
     yield running
     servers.assert_ended_well(running)
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from hypereal.kit import db as db_module
 from hypereal.kit.errors import Overloaded, RateLimited
 from hypereal.kit.ids import AccountId
 from hypereal.limits import RateLimiter
@@ -131,6 +132,16 @@ async def test_long_outage_is_counted_alone_up_to_the_share_of_each_process(data
         await limiter.fetch(ADA, 16)
     with pytest.raises(Overloaded):
         await limiter.fetch(AccountId("acc_unknown"), 16)
+
+
+async def test_database_that_says_nothing_is_not_waited_for(database, monkeypatch):
+    monkeypatch.setattr(db_module, "ANSWER_S_MAX", 0.2)
+    limiter = RateLimiter(database, processes=1)
+    async with database.transaction() as other:
+        await other.execute("LOCK TABLE rate_windows")
+        with pytest.raises(Overloaded):
+            await limiter.fetch(ADA, 16)
+    assert (await limiter.fetch(ADA, 16)).limit == 16
 
 
 async def test_old_windows_are_swept_by_whoever_opens_a_new_one(database):

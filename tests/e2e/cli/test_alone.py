@@ -94,3 +94,32 @@ def test_help_loads_nothing_that_it_does_not_show(empty: Installation) -> None:
     assert " typer\n" in done.stderr
     for heavy in ("asyncpg", "pydantic", "structlog", "rich", "hypereal.kit"):
         assert f" {heavy}\n" not in done.stderr
+
+
+def test_an_ordinary_users_backup_comes_to_life_in_another_folder(ordinary: Installation) -> None:
+    made = ordinary.json("keys", "create", "--email", "ada@example.com", "--credits", "500")
+    file, other = ordinary.folder / "saved.zip", ordinary.folder / "other"
+    saved = ordinary.json("backup", str(file))
+    assert saved["rows"]["keys"] == 1
+    there = ("--data-dir", str(other))
+    assert ordinary.json("restore", str(file), *there)["rows"] == saved["rows"]
+    assert ordinary.json("audit", *there)["ok"] is True
+    assert [key["id"] for key in ordinary.json("keys", "list", *there)["keys"]] == [made["id"]]
+    assert locks.is_free(other / "lock"), "PostgreSQL still runs"
+    again = ordinary.run("restore", str(file), *there)
+    assert again.returncode == 1
+    assert "1 rows of keys" in again.stderr
+    assert "--force" in again.stderr
+
+
+def test_what_cannot_be_saved_or_restored_makes_nothing(empty: Installation) -> None:
+    done = empty.run("backup", "saved.zip")
+    assert done.returncode == 1
+    assert "nothing to save" in done.stderr
+    (empty.folder / "other.zip").write_bytes(b"PK")
+    for file, says in (("other.zip", "is not a whole backup"), ("nowhere.zip", "No such file")):
+        done = empty.run("restore", file)
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    assert {path.name for path in empty.folder.iterdir()} == {"other.zip"}

@@ -5,6 +5,6 @@
 
 from hypereal.serve.postgres.cluster import EmbeddedPostgres
 from hypereal.serve.postgres.external import check_external
-from hypereal.serve.postgres.reach import reach_database
+from hypereal.serve.postgres.reach import reach_database, reach_database_alone
 
-__all__ = ["EmbeddedPostgres", "check_external", "reach_database"]
+__all__ = ["EmbeddedPostgres", "check_external", "reach_database", "reach_database_alone"]

@@ -34,6 +34,35 @@ async def reach_database(settings: Settings, purpose: str) -> AsyncIterator[str]
     if lock is None:
         yield postgres.url
         return
+    async with _started(postgres, lock, purpose) as url:
+        yield url
+
+
+@asynccontextmanager
+async def reach_database_alone(settings: Settings, purpose: str) -> AsyncIterator[str]:
+    """As `reach_database`, while nothing else uses the data folder. Raises CannotServe where something does."""
+    data_dir = settings.server.data_dir
+    folders.prepare(data_dir)
+    lock = locks.take(data_dir / "serve.lock")
+    if lock is None:
+        holder = locks.holder_of(data_dir / "serve.lock")
+        who = f"process {holder.pid} (hypereal {holder.purpose})" if holder else "another hypereal"
+        raise CannotServe(f"{who} uses the data folder {data_dir}. Stop it first.")
+    if not settings.database.url:
+        async with _started(EmbeddedPostgres(data_dir), lock, purpose) as url:
+            yield url
+        return
+    try:
+        locks.sign(lock, locks.Holder(pid=os.getpid(), purpose=purpose))
+        await check_external(settings.database.url)
+        yield settings.database.url
+    finally:
+        os.close(lock)
+
+
+@asynccontextmanager
+async def _started(postgres: EmbeddedPostgres, lock: int, purpose: str) -> AsyncIterator[str]:
+    """POSTGRES's URL while it runs under LOCK, which is given back at the end."""
     try:
         locks.sign(lock, locks.Holder(pid=os.getpid(), purpose=purpose))
         yield await postgres.start()
