@@ -15,7 +15,7 @@ import hypereal
 
 COMMANDS: Mapping[str, str] = {
     "serve": "Run the server, until a signal ends it.",
-    "worker": "Run background jobs only, until a signal ends it.",
+    "worker": "Run background jobs, and serve nothing, until a signal ends it.",
     "status": "Show what runs, and how it fares.",
     "doctor": "Check settings, database and providers; say what to mend.",
     "migrate": "Bring the database up to this version.",
