@@ -43,7 +43,7 @@ MEND_S = 5.0
 """How often a disk that failed is tried again."""
 FRAME_BYTES = FRAME.size
 UNFINISHED = "new-"
-NO_DISK = "no data folder"
+NOT_OPEN = "not open yet"
 
 _NAME = re.compile(r"(\d{1,18})-(\d{1,5})-([0-9a-f]{32})")
 
@@ -149,7 +149,7 @@ class Spool:
 
     def __init__(self, identity: Identity | None = None, root: Path | None = None) -> None:
         self.position = self.acked = identity.start if identity is not None else 0
-        self.fault = NO_DISK
+        self.fault = NOT_OPEN
         self._identity = identity
         self._folder: Path | None = None
         self._lock: int | None = None
@@ -313,7 +313,7 @@ class Spool:
 
     def _lose(self, error: OSError) -> None:
         """What follows is billed from memory. What was written stays."""
-        if not self.fault or self.fault == NO_DISK:
+        if not self.fault or self.fault == NOT_OPEN:
             log.get("ledger").error("the spool cannot be written: bills from memory", error=repr(error))
         self.fault = error.strerror or repr(error)
         self._limit = -1

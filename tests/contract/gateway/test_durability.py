@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.support import server as servers
 from tests.support.background import Background
+from tests.support.raw import Answer
 from tests.support.server import Server
 from tests.support.upstream import Upstream
 
@@ -42,16 +43,19 @@ def test_reply_ends_once_the_database_has_its_settlement(is_stream, strict: Serv
 
 def test_disk_that_fails_is_seen_and_billing_goes_on_until_it_is_mended(strict: Server, upstream: Upstream):
     assert strict.call(CHAT, BODY, strict.caller(1000).secret).status == 200
-    ready = strict.wait_for(lambda: strict.call("/readyz", method="GET"), "an answer")
-    assert ready.status == 200
-    assert ready.json["spool"] == "data-0: Not a directory"
+    strict.wait_for(lambda: ready_of(strict).json["spool"] == "data-0: Not a directory", "the disk is seen")
+    assert ready_of(strict).status == 200
     assert 'hypereal_spool_writable{process="data-0"} 0.0' in strict.call("/metrics", method="GET").body.decode()
     assert status_of(strict)["spool"]["data-0"]["state"] == "Not a directory"
     (strict.data_dir / "spool").unlink()
-    strict.wait_for(lambda: strict.call("/readyz", method="GET").json["spool"] == "ok", "a spool")
+    strict.wait_for(lambda: ready_of(strict).json["spool"] == "ok", "a spool")
     assert strict.call(CHAT, BODY, strict.caller(1000).secret).status == 200
     assert 'hypereal_spool_writable{process="data-0"} 1.0' in strict.call("/metrics", method="GET").body.decode()
     strict.wait_for(lambda: status_of(strict)["spool"]["data-0"]["segments"] == 1, "a file")
+
+
+def ready_of(server: Server) -> Answer:
+    return server.call("/readyz", method="GET")
 
 
 def status_of(server: Server) -> dict:

@@ -51,7 +51,7 @@ def test_without_a_folder_positions_go_on_and_nothing_is_there() -> None:
     end = spool.append(b"x")
     assert not spool.has(end)
     assert spool.append(b"") == end + spool_module.FRAME_BYTES
-    assert spool.figures.state == spool_module.NO_DISK
+    assert spool.figures.state == spool_module.NOT_OPEN
 
 
 def test_the_owner_holds_the_lock_until_it_is_released(tmp_path: Path) -> None:
