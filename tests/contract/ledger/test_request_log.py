@@ -127,21 +127,21 @@ async def test_rows_that_are_rolled_back_count_nowhere(database):
 
 
 async def test_rows_of_any_day_are_taken_and_the_audit_agrees(database, database_url):
-    await spend(database, database_url, at(0), at(7), at(-1), at(-400), at(400))
-    assert await tables(database) == {table_of(at(0)): 1, table_of(at(7)): 1, "usage_default": 3}
+    await spend(database, database_url, at(0), at(1), at(-1), at(-400), at(400))
+    assert await tables(database) == {table_of(at(0)): 1, table_of(at(1)): 1, "usage_default": 3}
     assert await audit(database) == []
 
 
 async def test_days_are_made_ahead_and_take_the_rows_that_wait_for_them(database, database_url):
     await spend(database, database_url, at(-1), at(-29), at(400))
     async with database.connection() as connection:
-        await connection.execute(f"DROP TABLE {table_of(at(7))}")
+        await connection.execute(f"DROP TABLE {table_of(at(1))}")
     await tend(database, KEPT)
     await tend(database, KEPT)
     assert await tables(database) == {table_of(at(-1)): 1, table_of(at(-29)): 1, "usage_default": 1}
     async with database.connection() as connection:
-        await write(connection, [Logged(row=usage_row(ADA, started_at=at(7)))])
-    assert (await tables(database))[table_of(at(7))] == 1
+        await write(connection, [Logged(row=usage_row(ADA, started_at=at(1)))])
+    assert (await tables(database))[table_of(at(1))] == 1
     assert await audit(database) == []
     assert await sums_of_hours(database) == await sums_of_rows(database)
 

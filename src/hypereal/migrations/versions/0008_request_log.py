@@ -192,13 +192,13 @@ BEGIN
 END $$
 """
 
-# Existing rows are written again, which also sums them up.
+# Existing rows are written again, which also sums them up. Days beyond tomorrow are made once the server runs.
 KEEP = [
     """
     SELECT usage_make_day(day) FROM (
         SELECT DISTINCT (started_at AT TIME ZONE 'UTC')::date AS day FROM usage_before
-        UNION SELECT (now() AT TIME ZONE 'UTC')::date + ahead FROM generate_series(0, 7) AS ahead
-    ) days WHERE day <= (now() AT TIME ZONE 'UTC')::date + 7 ORDER BY day
+        UNION SELECT (now() AT TIME ZONE 'UTC')::date + ahead FROM generate_series(0, 1) AS ahead
+    ) days WHERE day <= (now() AT TIME ZONE 'UTC')::date + 1 ORDER BY day
     """,
     "INSERT INTO usage SELECT * FROM usage_before",
     "DROP TABLE usage_before",
