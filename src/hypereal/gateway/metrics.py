@@ -73,6 +73,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """Calls that the database does not know to be settled yet."""
     conversations_dropped: int
     """That should have been kept and were lost."""
+    traces_dropped: int = 0
+    """Calls that the operator's tracing was not told of."""
     meters: list[Meter]
     targets: dict[str, Health] = {}
     """Those that were used so far: how they fare."""

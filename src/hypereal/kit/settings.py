@@ -91,6 +91,13 @@ class Ledger(Section):
     """The least balance that a call which costs money needs."""
 
 
+class TracesSection(Section):
+    """[traces]"""
+
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")
+    """Of an OpenTelemetry receiver (OTLP over HTTP). Absent: `OTEL_EXPORTER_OTLP_ENDPOINT`, else no traces."""
+
+
 class Settings(Section):
     """Everything an operator can set. `providers` and `models` are raw tables: `providers` and `catalog` check them."""
 
@@ -98,6 +105,7 @@ class Settings(Section):
     database: DatabaseSection = DatabaseSection()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
+    traces: TracesSection = TracesSection()
     providers: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
 
