@@ -32,6 +32,7 @@ HEAVY = (
     "sqlalchemy",
     "alembic",
     "prometheus_client",
+    "opentelemetry",
 )
 SQL = re.compile(r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.S)
 

@@ -5,5 +5,19 @@ from hypereal.gateway.health import Health
 from hypereal.gateway.metrics import BOUNDS_S, Meter, Snapshot
 from hypereal.gateway.plane import Plane
 from hypereal.gateway.routing import Pools, Routing
+from hypereal.gateway.traces import TracedAttempt, TracedCall, Traces, read_datagram
 
-__all__ = ["BOUNDS_S", "FINAL_STATUSES", "Health", "Meter", "Plane", "Pools", "Routing", "Snapshot"]
+__all__ = [
+    "BOUNDS_S",
+    "FINAL_STATUSES",
+    "Health",
+    "Meter",
+    "Plane",
+    "Pools",
+    "Routing",
+    "Snapshot",
+    "TracedAttempt",
+    "TracedCall",
+    "Traces",
+    "read_datagram",
+]

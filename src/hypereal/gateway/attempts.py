@@ -212,7 +212,8 @@ def _note(call: Call, bill: "Bill", way: Way, failure: Failure) -> Fault:
     fault = _fault(failure)
     call.first_byte_s = 0.0
     status = failure.status if isinstance(failure, AnswerRefused) else 0
-    bill.note(Attempt(way.target.name, status, int((monotonic() - call.asked_s) * 1000)))
+    took_ms, after_ms = int((monotonic() - call.asked_s) * 1000), int((call.asked_s - call.began_s) * 1000)
+    bill.note(Attempt(way.target.name, status, took_ms, after_ms))
     logger = log.get("gateway")
     tell = logger.error if fault.is_alarm else logger.info
     tell("target failed", target=way.target.name, fault=fault.name, request_id=call.request_id, why=str(failure))

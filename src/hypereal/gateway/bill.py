@@ -61,6 +61,7 @@ class Bill:
         "principal",
         "quota",
         "request",
+        "settlement",
         "status",
         "tried",
         "usage",
@@ -78,7 +79,8 @@ class Bill:
         self.answer = b""
         """A plain answer, as the upstream gave it."""
         self.usage: Usage | None = None
-        """What it said that it consumed."""
+        """What it said that it consumed; once settled, what was charged for."""
+        self.settlement: Settlement | None = None
         self.attempts = 0
         self.tried: tuple[Attempt, ...] | None = None
         """Those that failed."""
@@ -207,8 +209,9 @@ class Bill:
         if way.is_messages:
             self._account_cache(usage)
         meter = way.target.meter or self._meter_of(way.target)
+        self.usage = usage
         row = self._row(way, meter, usage)
-        settlement = self._plane.ledger.settle(hold, price_of(price, usage), usage, row)
+        self.settlement = settlement = self._plane.ledger.settle(hold, price_of(price, usage), usage, row)
         self.is_logged = True
         meter.spend(usage, settlement.charged, settlement.written_off)
         return settlement

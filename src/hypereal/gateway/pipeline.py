@@ -45,6 +45,8 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
         refuse(call, bill, InternalError(OUR_FAULT))
     finally:
         bill.close()
+        if plane.traces is not None:
+            plane.traces.tell(call, bill, plane)
         call.finish()
 
 

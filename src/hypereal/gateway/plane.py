@@ -20,6 +20,7 @@ from hypereal.gateway.pipeline import conduct, generate
 from hypereal.gateway.refusals import as_error
 from hypereal.gateway.routing import Pools, Routing
 from hypereal.gateway.stickiness import Stickiness
+from hypereal.gateway.traces import Traces
 from hypereal.kit import clock
 from hypereal.kit.db import Database
 from hypereal.kit.dialects import Dialect
@@ -51,6 +52,8 @@ class Plane:
         conversations: Conversations,
         control: Pool,
     ) -> None:
+        self.traces: Traces | None = None
+        """Where an operator wants any."""
         self.continuations = Continuations(database, conversations)
         self.economy = CacheEconomy()
         self.stickiness = Stickiness()
@@ -114,6 +117,8 @@ class Plane:
             connection.sweep()
         self.pools.sweep()
         self.control.sweep()
+        if self.traces is not None:
+            self.traces.flush()
 
     def snapshot(self, process: str) -> Snapshot:
         """This process's figures."""
@@ -127,6 +132,7 @@ class Plane:
             unsettled=self.ledger.unsettled,
             spool=self.ledger.figures,
             conversations_dropped=self.continuations.dropped,
+            traces_dropped=0 if self.traces is None else self.traces.dropped,
             meters=list(self.meters),
             targets={target.name: target.breaker.health for target in self.routing.targets()},
         )

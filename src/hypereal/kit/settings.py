@@ -149,6 +149,13 @@ class RequestLog(Section):
     """The same of the sums by hour; never shorter than of the rows."""
 
 
+class TracesSection(Section):
+    """[traces]"""
+
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")
+    """Of an OpenTelemetry receiver (OTLP over HTTP). Absent: `OTEL_EXPORTER_OTLP_ENDPOINT`, else no traces."""
+
+
 class Settings(Section):
     """Everything an operator can set. `providers` and `models` are raw tables: `providers` and `catalog` check them."""
 
@@ -158,6 +165,7 @@ class Settings(Section):
     ledger: Ledger = Ledger()
     mail: MailSection = MailSection()
     log: RequestLog = RequestLog()
+    traces: TracesSection = TracesSection()
     providers: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
 

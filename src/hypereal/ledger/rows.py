@@ -20,6 +20,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     status: int
     """What it answered, or what the error inside its 200 stands for; 0 where it did not answer."""
     ms: int
+    after_ms: int = 0
+    """How long after the call began it was sent."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -42,6 +42,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     run_dir: str
     """Where the sockets are. Not always below the data folder: see `folders.socket_folder`."""
     control_socket: str
+    traces_socket: str = ""
+    """Where data processes tell of calls, and the control process hears of them; '' where nobody wants traces."""
     local_model_socket: str
     failure: str = ""
     """For the local model: why it is not to load its engine but only to say this."""

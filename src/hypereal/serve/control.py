@@ -31,7 +31,7 @@ from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from hypereal.ledger import routes as ledger_routes
 from hypereal.limits import RateLimiter
-from hypereal.serve import background, openapi, operator_routes
+from hypereal.serve import background, openapi, operator_routes, tracing
 from hypereal.serve.api import Door, told_of
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
 from hypereal.wire import DIALECTS
@@ -54,6 +54,7 @@ class Control:
         self._engine = background.engine(self._database, self._feed, read) if spec.runs_jobs else None
         self._catalog = _catalog(spec, read)
         self._api = api_routes(self._database, self._find_model)
+        self._traces = tracing.exporter(spec.traces_socket, read)
         self._door = Door(
             KeyCache(self._database, self._feed),
             RateLimiter(self._database, processes=ONE_BY_ONE),
@@ -62,7 +63,7 @@ class Control:
 
     def app(self) -> Starlette:
         """The application."""
-        operator = operator_routes.OperatorRoutes(self._spec, self._settings, self._database)
+        operator = operator_routes.OperatorRoutes(self._spec, self._settings, self._database, self._traces)
         return Starlette(
             routes=[
                 Route("/healthz", operator.healthz),
@@ -89,6 +90,8 @@ class Control:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self._database.open()
         self._feed.start()
+        if self._traces is not None:
+            self._traces.start()
         ticking = asyncio.create_task(_tick())
         if self._engine is not None:
             self._engine.start()
@@ -96,6 +99,8 @@ class Control:
         if self._engine is not None:
             await self._engine.stop(JOBS_DRAIN_S)
         ticking.cancel()
+        if self._traces is not None:
+            await self._traces.stop()
         await self._feed.stop()
         await self._database.close()
 

@@ -17,7 +17,7 @@ import uvloop
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache
 from hypereal.conversations import Conversations
-from hypereal.gateway import Plane, Routing
+from hypereal.gateway import Plane, Routing, Traces
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
@@ -66,6 +66,8 @@ class DataProcess:
             self._database, keys, ledger, limiter=limiter, conversations=conversations, control=control
         )
         await self._prices.open()
+        if self._spec.traces_socket:
+            plane.traces = Traces(self._spec.traces_socket)
         self._configure()
         self._feed.start()
         listener = socket.socket(fileno=self._spec.listen_fd)
@@ -82,6 +84,8 @@ class DataProcess:
         await self._drain(self._settings.server.drain_s)
         sweeper.cancel()
         await self._prices.close()
+        if plane.traces is not None:
+            plane.traces.close()
         await conversations.close()
         await ledger.close()
         await self._feed.stop()

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -21,11 +22,17 @@ from hypereal.serve import migrate
 from hypereal.serve.child import ProcessSpec
 from hypereal.serve.snapshots import read_snapshots
 
+if TYPE_CHECKING:
+    from hypereal.serve.tracing.exporter import Exporter
+
 
 class OperatorRoutes:
     """The routes, and what they need."""
 
-    def __init__(self, spec: ProcessSpec, settings: Settings, database: Database) -> None:
+    def __init__(
+        self, spec: ProcessSpec, settings: Settings, database: Database, traces: "Exporter | None" = None
+    ) -> None:
+        self._traces = traces
         self._run_dir = Path(spec.run_dir)
         self._database_url = spec.database_url
         self._workers = settings.server.workers
@@ -58,7 +65,8 @@ class OperatorRoutes:
         if not (_is_loopback(request.headers.get("x-forwarded-for", "")) or self._has_token(request)):
             raise PermissionDenied("Metrics are for this machine, or for who has server.metrics_token.")
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(read_snapshots(self._run_dir), await self._depths()))
+        spans_dropped = None if self._traces is None else self._traces.dropped
+        registry.register(_Collector(read_snapshots(self._run_dir), await self._depths(), spans_dropped))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
     async def _depths(self) -> list[Depth]:
@@ -79,8 +87,9 @@ class OperatorRoutes:
 class _Collector:
     """Snapshots and the queue as metric families."""
 
-    def __init__(self, snapshots: list[Snapshot], queue: list[Depth]) -> None:
+    def __init__(self, snapshots: list[Snapshot], queue: list[Depth], spans_dropped: int | None) -> None:
         self._snapshots = snapshots
+        self._spans_dropped = spans_dropped
         self._queue = queue
 
     def collect(self) -> Iterator[Metric]:
@@ -106,6 +115,8 @@ class _Collector:
         yield from _targets(self._snapshots)
         yield from _calls(self._snapshots)
         yield from _jobs(self._queue)
+        if self._spans_dropped is not None:
+            yield from _traces(self._snapshots, self._spans_dropped)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: families appear with their first call."""
@@ -144,6 +155,16 @@ def _jobs(queue: list[Depth]) -> Iterator[Metric]:
             jobs.add_metric([depth.kind, state], getattr(depth, state))
         age.add_metric([depth.kind], depth.oldest_due_s)
     yield from (jobs, age)
+
+
+def _traces(snapshots: list[Snapshot], spans_dropped: int) -> Iterator[Metric]:
+    calls = CounterMetricFamily("hypereal_traces_dropped", "Calls that nobody was told of.", labels=["process"])
+    for snapshot in snapshots:
+        calls.add_metric([snapshot.process], snapshot.traces_dropped)
+    yield calls
+    spans = CounterMetricFamily("hypereal_spans_dropped", "Spans that the receiver did not take, or had no room.")
+    spans.add_metric([], spans_dropped)
+    yield spans
 
 
 def _targets(snapshots: list[Snapshot]) -> Iterator[Metric]:

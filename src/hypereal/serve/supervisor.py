@@ -20,7 +20,7 @@ import msgspec
 import hypereal
 from hypereal.kit import db, log
 from hypereal.kit.settings import Settings
-from hypereal.serve import folders, listen, locks
+from hypereal.serve import folders, listen, locks, tracing
 from hypereal.serve.child import ProcessSpec
 from hypereal.serve.faults import CannotServe
 from hypereal.serve.on_demand import OnDemand
@@ -179,6 +179,7 @@ class Supervisor:
             overrides=self._overrides,
             run_dir=str(run_dir),
             control_socket=str(run_dir / "control.sock"),
+            traces_socket=str(run_dir / "traces.sock") if tracing.is_wanted(self._settings) else "",
             local_model_socket=str(run_dir / "local.sock"),
         )
         self._data = [

@@ -19,7 +19,7 @@ from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.settings import BadSettings, Settings
 from hypereal.net import client_context
 from hypereal.providers import Provider, UpstreamRequest, request_for
-from hypereal.serve import folders, listen, migrate, supervisor
+from hypereal.serve import folders, listen, migrate, supervisor, tracing
 from hypereal.serve.faults import CannotServe
 from hypereal.serve.postgres import reach_database
 
@@ -87,6 +87,7 @@ async def _examine(data_dir: DataDir, config: Config) -> list[Finding]:
         await _tried("data folder", asyncio.to_thread(_data_folder, settings.server.data_dir)),
         await _tried("database", _database(settings)),
         await _tried("address", asyncio.to_thread(_address, settings)),
+        await _tried("traces", asyncio.to_thread(_traces, settings)),
         _local_model(offered),
         await _mail(settings),
         *await asyncio.gather(*(_provider(provider, context) for provider in offered.real)),
@@ -128,6 +129,12 @@ def _address(settings: Settings) -> Finding:
     for listener in listen.bind(server.host, server.port, 1):
         listener.close()
     return _ok("address", f"{listen.url_of(server.host, server.port)} is free")
+
+
+def _traces(settings: Settings) -> Finding:
+    if tracing.is_wanted(settings):
+        return _ok("traces", f"of calls go to {settings.traces.endpoint or 'where OTEL_EXPORTER_OTLP_ENDPOINT says'}")
+    return _ok("traces", "are not wanted; [traces] endpoint names who takes them")
 
 
 def _local_model(offered: offer.Offer) -> Finding:
