@@ -254,6 +254,9 @@ class Spool:
             self._use(_File(self._folder), self.position)
             self.fault = ""
         except OSError as error:
+            if self._folder is None and self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
             self._lose(error)
 
     def _turn(self, start: int, end: int) -> bool:
