@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 SOURCES := src tests benchmarks scripts
+TESTS_AT_ONCE ?= 3
 
 .PHONY: help setup run test check e2e golden bench docs lock dist clean
 
@@ -14,7 +15,7 @@ run: .venv/.run  ## set up, then serve http://127.0.0.1:8787
 	@exec .venv/bin/hypereal serve
 
 test: .venv/.test  ## unit, contract, golden and end-to-end tests
-	@exec $(PY) -m pytest
+	@exec $(PY) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
 
 check: .venv/.test  ## format, lint, types, layers, structure
 	@$(PY) -m ruff format --check $(SOURCES)

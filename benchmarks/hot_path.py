@@ -2,7 +2,7 @@
 
     python benchmarks/hot_path.py                    us, frames and bytecodes a call, per scenario
     python benchmarks/hot_path.py json1k --where     and which functions they are
-    python benchmarks/hot_path.py --money            with the real books, leased once
+    python benchmarks/hot_path.py --money            with the real books and spool, leased once
 
 Bytecodes and frames are exact and the same on every machine; the time is that of this process alone.
 """
@@ -13,8 +13,11 @@ import collections
 import json
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache, Principal
@@ -22,10 +25,13 @@ from hypereal.accounts.cache import _Entry
 from hypereal.gateway import Plane, Routing
 from hypereal.kit import log, settings
 from hypereal.kit.clock import boottime_s, coarse
-from hypereal.kit.ids import AccountId, KeyId, hash_key
+from hypereal.kit.db import Database
+from hypereal.kit.ids import AccountId, KeyId, ProcessId, hash_key
 from hypereal.kit.money import Micro
-from hypereal.ledger import Ledger
+from hypereal.ledger import Ledger, Terms
 from hypereal.ledger.pools import Standing
+from hypereal.ledger.segments import Identity
+from hypereal.ledger.spool import Spool
 from hypereal.limits import RateLimiter
 from hypereal.limits.limiter import _Window
 from hypereal.net import Address, Connection, Pool
@@ -81,10 +87,13 @@ class NoFeed:
 
 
 class LeasedLedger(Ledger):
-    """The real books with a lease that no call can use up; batches go nowhere."""
+    """The real books and spool, with a lease that no call can use up; batches go nowhere."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._folder = tempfile.TemporaryDirectory(dir=".")
+        identity = Identity(cluster=uuid4(), process_id=ProcessId(1), start=0)
+        self._books.begin(Spool(identity, Path(self._folder.name)))
         self._books.live_until_s = boottime_s() + 3600
         self._is_timer_set = True  # no flush by itself
 
@@ -198,7 +207,9 @@ def make_plane(*, with_money: bool) -> tuple[Plane, list[Wire]]:
     keys._entries[hash_key(KEY.encode())] = _Entry(principal, coarse.monotonic_s, coarse.monotonic_s + 1e6)
     limiter = RateLimiter(None, processes=1)  # type: ignore[arg-type]
     limiter._windows[OWNER] = _Window(10**9, 10**9, 0, time.monotonic() + 1e6)
-    ledger = (LeasedLedger if with_money else FreeLedger)("", NoFeed(), instance_id="", balance_min=Micro(0))
+    ledger = (LeasedLedger if with_money else FreeLedger)(
+        Database(""), NoFeed(), Terms(instance_id="", balance_min=Micro(0))
+    )
     if isinstance(ledger, LeasedLedger):
         ledger.lease(principal)
     control = Pool(Address(path="/none"))
@@ -287,7 +298,7 @@ def count(one_call: Any) -> tuple[int, int, "collections.Counter[Any]"]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="*", help=", ".join(SCENARIOS))
-    parser.add_argument("--money", action="store_true", help="with the real books")
+    parser.add_argument("--money", action="store_true", help="with the real books and spool")
     parser.add_argument("--where", action="store_true", help="list the functions")
     asyncio.run(measure(parser.parse_args()))
 

@@ -118,9 +118,10 @@ def _settings() -> Iterator[str]:
 
 def _keys(section: str, table: type[BaseModel]) -> Iterator[list[str]]:
     texts = _texts_of(table)
-    for key, field in table.model_fields.items():
+    for name, field in table.model_fields.items():
+        key = field.alias or name
         variable = SHORT_FORMS.get((section, key), f"HYPEREAL_{section.upper()}__{key.upper()}")
-        yield [f"`{key}`", f"`{_type_name(field.annotation)}`", _default(field.default), f"`{variable}`", texts[key]]
+        yield [f"`{key}`", f"`{_type_name(field.annotation)}`", _default(field.default), f"`{variable}`", texts[name]]
 
 
 def _texts_of(table: type[BaseModel]) -> dict[str, str]:

@@ -6,6 +6,8 @@ The server is that of HYPEREAL_TEST_DATABASE_URL, whose user may create database
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+import hypereal.migrations
 from hypereal.kit.db import Database
 from hypereal.serve import migrate
 from hypereal.serve.postgres import EmbeddedPostgres
@@ -52,6 +55,17 @@ class Server:
 
     def _url_of(self, name: str) -> str:
         return urlsplit(self._url)._replace(path=f"/{name}").geturl()
+
+
+def migrate_to(url: str, revision: str) -> None:
+    """Bring an empty database up to REVISION, as an older version left it. Blocks."""
+    config = {"script_location": str(Path(hypereal.migrations.__file__).parent).replace("%", "%%")}
+    program = (
+        "from alembic import command; from alembic.config import Config; c = Config();"
+        f"[c.set_main_option(*one) for one in {config!r}.items()]; c.attributes['url'] = {url!r};"
+        f"command.upgrade(c, {revision!r})"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -25,11 +25,15 @@ class Note(msgspec.Struct):
 
 @asynccontextmanager
 async def working(
-    database: Database, *handlers: Handler, schedules: Iterable[Schedule] = (), drain_s: float = 5.0
+    database: Database,
+    *handlers: Handler,
+    schedules: Iterable[Schedule] = (),
+    settings: Settings | None = None,
+    drain_s: float = 5.0,
 ) -> AsyncIterator[Engine]:
     """An engine that runs HANDLERS while the block runs."""
     feed = Feed(database.url)
-    engine = Engine(Context(database=database, settings=Settings()), feed, handlers, schedules)
+    engine = Engine(Context(database=database, settings=settings or Settings()), feed, handlers, schedules)
     feed.start()
     await feed.connected.wait()
     engine.start()

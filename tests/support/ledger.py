@@ -36,6 +36,10 @@ def usage_row(caller: Caller, **changes: object) -> UsageRow:
         dialect="openai_chat",
         model="gpt-5",
         status=200,
+        is_stream=False,
+        attempts=1,
+        duration_ms=5,
+        client="",
     )
     return msgspec.structs.replace(row, **changes)
 

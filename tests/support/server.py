@@ -83,6 +83,14 @@ price = {{ input = 1.0, output = 10.0 }}
 targets = ["first:up-first"]
 price = {{ input = 1.0, output = 10.0 }}
 
+[models."with-cost"]
+targets = [{{ target = "first:up-cost", cost = {{ input = 0.5, output = 5.0, cache_read = 0.05 }} }}]
+price = {{ input = 1.0, output = 10.0, cache_read = 0.1 }}
+
+[models."repriced"]
+targets = ["first:up-repriced"]
+price = {{ input = 1.0, output = 10.0 }}
+
 [models."closed-then-second"]
 targets = ["closed:up-closed", "second:up-second"]
 price = {{ input = 1.0, output = 10.0 }}

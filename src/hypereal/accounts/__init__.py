@@ -3,7 +3,7 @@
 A data process has one `KeyCache`; operators and the account API have the functions of `users` and `keys`.
 """
 
-from hypereal.accounts.cache import KeyCache, Principal
+from hypereal.accounts.cache import KeyCache, Principal, permit_address
 from hypereal.accounts.credentials import NO_KEY, choose_credential
 from hypereal.accounts.keys import (
     Key,
@@ -16,8 +16,9 @@ from hypereal.accounts.keys import (
     find_owner,
     list_keys,
     revoke_key,
+    rotate_key,
 )
-from hypereal.accounts.users import User, create_user, ensure_user, find_user, list_users
+from hypereal.accounts.users import User, create_user, ensure_user, find_user, list_users, set_rate
 
 __all__ = [
     "NO_KEY",
@@ -38,5 +39,8 @@ __all__ = [
     "find_user",
     "list_keys",
     "list_users",
+    "permit_address",
     "revoke_key",
+    "rotate_key",
+    "set_rate",
 ]

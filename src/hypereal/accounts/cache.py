@@ -6,14 +6,18 @@ away an entry serves for 600 s: an outage of ours must not look like a bad key.
 
 import asyncio
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
+import asyncpg
 import msgspec
 
 from hypereal.accounts import store
-from hypereal.kit.clock import coarse
+from hypereal.accounts.addresses import Network, is_within, network
+from hypereal.kit.clock import coarse, next_month_start, utc_now
 from hypereal.kit.db import UNREACHABLE, Database, Feed, in_time
-from hypereal.kit.errors import AuthenticationFailed, Overloaded
+from hypereal.kit.errors import AuthenticationFailed, HyperealError, Overloaded, PermissionDenied, SpendingLimitReached
 from hypereal.kit.ids import KEY_PREFIX, AccountId, KeyId, hash_key
 from hypereal.kit.money import Micro
 
@@ -21,11 +25,15 @@ CHANNEL = "keys"
 FRESH_S = 60.0
 STALE_S_MAX = 600.0
 REFUSED_S = 10.0
+ASK_AGAIN_S = 5.0
+"""How long a stale entry serves until the database is tried again."""
 ENTRIES_MAX = 10_000
 FETCHES_MAX = 1_000
 
 Value = TypeVar("Value")
+Refusal = Callable[[], HyperealError]
 
+_NOT_REFUSED: tuple[float, Refusal] = (0.0, partial(AuthenticationFailed, "Unknown API key."))
 _SHAPE = re.compile(rb"ck_[0-9a-f]{64}")
 
 
@@ -40,7 +48,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     spending_limit: Micro | None
     """Per calendar month, UTC."""
     expires_at: float | None
-    """Unix seconds."""
+    """Unix seconds. Of a secret that was rotated out, the end of its grace time."""
+    networks: tuple[Network, ...] | None = None
+    """The only addresses that it may be used from; None for all."""
+    requests_per_minute: int | None = None
+    """Of all the owner's keys together; None for that of the settings."""
 
 
 class _Entry(msgspec.Struct):
@@ -55,7 +67,7 @@ class KeyCache:
     def __init__(self, database: Database, feed: Feed) -> None:
         self._database = database
         self._entries: dict[bytes, _Entry] = {}
-        self._refused: dict[bytes, tuple[float, str]] = {}
+        self._refused: dict[bytes, tuple[float, Refusal]] = {}
         self._fetches: dict[bytes, asyncio.Task[Principal]] = {}
         self._changes = 0
         feed.on(CHANNEL, self._changed)
@@ -82,9 +94,9 @@ class KeyCache:
         if _SHAPE.fullmatch(credential) is None:
             raise AuthenticationFailed(_wrong_shape(credential))
         key_hash = hash_key(credential)
-        until_s, reason = self._refused.get(key_hash, (0.0, ""))
+        until_s, refusal = self._refused.get(key_hash, _NOT_REFUSED)
         if until_s > coarse.monotonic_s:
-            raise AuthenticationFailed(reason)
+            raise refusal()
         task = self._fetches.get(key_hash)
         if task is None:
             if len(self._fetches) >= FETCHES_MAX:
@@ -103,14 +115,13 @@ class KeyCache:
                 row = await store.find_key(connection, key_hash)
         except UNREACHABLE:
             return self._stale(key_hash)
-        reason = "Unknown API key." if row is None else "This API key is inactive." if not row["is_active"] else ""
-        if row is not None and row["expires_at"] is not None and row["expires_at"].timestamp() <= coarse.unix_s:
-            reason = f"This API key expired at {row['expires_at']:%Y-%m-%dT%H:%M:%SZ}."
-        if row is None or reason:
+        refusal = _refusal(row)
+        if row is None or refusal is not None:
             self._entries.pop(key_hash, None)
+            refusal = refusal or _NOT_REFUSED[1]
             if changes == self._changes:
-                _put(self._refused, key_hash, (coarse.monotonic_s + REFUSED_S, reason))
-            raise AuthenticationFailed(reason)
+                _put(self._refused, key_hash, (coarse.monotonic_s + REFUSED_S, refusal))
+            raise refusal()
         principal = Principal(
             key_id=row["id"],
             owner_id=row["owner_id"],
@@ -118,6 +129,8 @@ class KeyCache:
             models=None if row["models"] is None else frozenset(row["models"]),
             spending_limit=row["spending_limit"],
             expires_at=None if row["expires_at"] is None else row["expires_at"].timestamp(),
+            networks=None if row["allowed_ips"] is None else tuple(map(network, row["allowed_ips"])),
+            requests_per_minute=row["requests_per_minute"],
         )
         if changes == self._changes:  # else it may be what the change replaced
             now_s = coarse.monotonic_s
@@ -131,6 +144,7 @@ class KeyCache:
         expires_at = entry.principal.expires_at
         if expires_at is not None and expires_at <= coarse.unix_s:
             raise AuthenticationFailed("This API key has expired.")
+        entry.fresh_until_s = coarse.monotonic_s + ASK_AGAIN_S
         return entry.principal
 
     def _fetched(self, key_hash: bytes, task: asyncio.Task[Principal]) -> None:
@@ -138,16 +152,23 @@ class KeyCache:
         if not task.cancelled():
             task.exception()  # whoever awaited it has it; nobody may be left to
 
-    def _changed(self, key_id: str | None) -> None:
-        """A key changed, or (None) any may have while the notices were interrupted."""
+    def _changed(self, subject: str | None) -> None:
+        """A key or an account changed, or (None) any may have while the notices were interrupted."""
         self._changes += 1
         self._refused.clear()
-        if key_id is None:
+        if subject is None:
             for entry in self._entries.values():
                 entry.fresh_until_s = 0.0
             return
-        for key_hash in [found for found, entry in self._entries.items() if entry.principal.key_id == key_id]:
-            del self._entries[key_hash]
+        for key_hash, entry in list(self._entries.items()):
+            if subject in (entry.principal.key_id, entry.principal.owner_id):
+                del self._entries[key_hash]
+
+
+def permit_address(principal: Principal, address: str) -> None:
+    """Raises PermissionDenied where the key is not for callers from ADDRESS."""
+    if principal.networks is not None and not is_within(address, principal.networks):
+        raise PermissionDenied(f"This key may not be used from {address[:100]}: it is bound to other addresses.")
 
 
 def _put(entries: dict[bytes, Value], key_hash: bytes, value: Value) -> None:
@@ -155,6 +176,28 @@ def _put(entries: dict[bytes, Value], key_hash: bytes, value: Value) -> None:
     if len(entries) >= ENTRIES_MAX:
         del entries[next(iter(entries))]
     entries[key_hash] = value
+
+
+def _refusal(row: asyncpg.Record | None) -> Refusal | None:
+    """Why the key of ROW is not let in; None where it is."""
+    if row is None:
+        return _NOT_REFUSED[1]
+    if not row["is_active"]:
+        return partial(AuthenticationFailed, "This API key is inactive.")
+    if row["expires_at"] is not None and row["expires_at"].timestamp() <= coarse.unix_s:
+        return partial(AuthenticationFailed, f"This API key expired at {row['expires_at']:%Y-%m-%dT%H:%M:%SZ}.")
+    if row["stopped_at"] is not None:
+        return _stopped
+    return None
+
+
+def _stopped() -> SpendingLimitReached:
+    resets_at = f"{next_month_start(utc_now()):%Y-%m-%dT%H:%M:%SZ}"
+    return SpendingLimitReached(
+        "This key has used up its spending limit, and stays off until a person turns it on. "
+        f"The limit resets at {resets_at}.",
+        details={"resets_at": resets_at},
+    )
 
 
 def _wrong_shape(credential: bytes) -> str:

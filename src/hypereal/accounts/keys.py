@@ -6,6 +6,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hypereal.accounts import store
+from hypereal.accounts.addresses import network
+from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Database
 from hypereal.kit.errors import InvalidRequest, NotFound
 from hypereal.kit.ids import AccountId, KeyId, hash_key, new_id, new_key
@@ -17,6 +19,9 @@ MODELS_MAX = 1_000
 PAGE_MAX = 101
 """One more than a page of the API shows: so it knows whether there are more."""
 HINT_LENGTH = 4
+ADDRESSES_MAX = 100
+GRACE_S_DEFAULT = 24 * 3600.0
+GRACE_S_MAX = 30 * 24 * 3600.0
 
 
 class KeyTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +33,10 @@ class KeyTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The only model ids it may call; None for all."""
     spending_limit: Micro | None = None
     """Per calendar month, UTC."""
+    auto_disable: bool = False
+    """A key that has used up its limit stays off, next month too, until a person turns it on."""
+    allowed_ips: tuple[str, ...] | None = None
+    """The only addresses and ranges that it may be used from; None for all."""
     expires_at: datetime | None = None
 
 
@@ -37,8 +46,11 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     models: frozenset[str] | UnsetType | None = UNSET
     spending_limit: Micro | UnsetType | None = UNSET
+    auto_disable: bool | UnsetType = UNSET
+    allowed_ips: tuple[str, ...] | UnsetType | None = UNSET
     expires_at: datetime | UnsetType | None = UNSET
     is_active: bool | UnsetType = UNSET
+    """True also turns a key on that its budget has stopped."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +63,24 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
     models: frozenset[str] | None
     spending_limit: Micro | None
+    auto_disable: bool
+    allowed_ips: tuple[str, ...] | None
     is_active: bool
+    stopped_at: datetime | None
+    """When its budget stopped it; None where it did not, or somebody turned the key on since."""
     expires_at: datetime | None
+    former_until: datetime | None
+    """Until when the secret works that it had before it was rotated."""
     created_at: datetime
+
+    @property
+    def state(self) -> str:
+        """'active', 'inactive', 'stopped' (by its budget) or 'expired'."""
+        if not self.is_active:
+            return "inactive"
+        if self.expires_at is not None and self.expires_at <= utc_now():
+            return "expired"
+        return "active" if self.stopped_at is None else "stopped"
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +95,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
 async def create_key(database: Database, owner_id: AccountId, terms: KeyTerms) -> NewKey:
     """A new key of this owner. Raises InvalidRequest for terms that make no sense."""
+    terms = msgspec.structs.replace(terms, allowed_ips=_networks(terms.allowed_ips))
     _check(terms)
     secret = new_key()
     facts: dict[str, object] = {
@@ -77,7 +105,9 @@ async def create_key(database: Database, owner_id: AccountId, terms: KeyTerms) -
         "hint": secret[-HINT_LENGTH:],
     }
     async with database.connection() as connection:
-        row = await store.add_key(connection, owner_id, facts)
+        await store.add_key(connection, owner_id, facts)
+        row = await store.read_key(connection, owner_id, KeyId(str(facts["id"])))
+    assert row is not None
     return NewKey(secret=secret, key=msgspec.convert(dict(row), Key))
 
 
@@ -109,11 +139,34 @@ async def change_key(database: Database, owner_id: AccountId, key_id: KeyId, cha
         if row is not None:
             current = msgspec.convert(dict(row), Key)
             values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+            if change.is_active is True:
+                values["stopped_at"] = None
             changed = msgspec.structs.replace(current, **values)
+            changed = msgspec.structs.replace(changed, allowed_ips=_networks(changed.allowed_ips))
             _check(changed)
             await store.write_key(connection, owner_id, changed.id, msgspec.structs.asdict(changed))
             return changed
     raise NotFound("There is no such key.")
+
+
+async def rotate_key(
+    database: Database, owner_id: AccountId, key_id: KeyId, grace_s: float = GRACE_S_DEFAULT
+) -> NewKey:
+    """Give a key a new secret. The one it has works for GRACE_S more; limits and what was spent are the key's and stay.
+
+    Raises NotFound where this owner has no such key, InvalidRequest for a grace time of no use.
+    """
+    if not 0 <= grace_s <= GRACE_S_MAX:
+        raise InvalidRequest(f"A grace time is 0 to {GRACE_S_MAX:g} seconds.", param="graceSeconds")
+    secret = new_key()
+    async with database.transaction() as connection:
+        if await store.lock_key(connection, owner_id, key_id) is None:
+            raise NotFound("There is no such key.")
+        facts = (hash_key(secret.encode()), secret[-HINT_LENGTH:])
+        await store.rotate_key(connection, owner_id, key_id, facts, grace_s)
+        row = await store.read_key(connection, owner_id, key_id)
+    assert row is not None
+    return NewKey(secret=secret, key=msgspec.convert(dict(row), Key))
 
 
 async def revoke_key(database: Database, owner_id: AccountId, key_id: KeyId) -> None:
@@ -143,3 +196,15 @@ def _check(terms: KeyTerms | Key) -> None:
         raise InvalidRequest("A spending limit is 0 credits or more.", param="spendingLimit")
     if terms.expires_at is not None and terms.expires_at.tzinfo is None:
         raise InvalidRequest("A time needs its zone.", param="expiresAt")
+
+
+def _networks(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """TEXTS as they are kept: '10.1.2.3' and '10.0.0.0/8'. Raises InvalidRequest."""
+    if texts is None:
+        return None
+    if not 1 <= len(texts) <= ADDRESSES_MAX:
+        raise InvalidRequest(f"A list of addresses has 1 to {ADDRESSES_MAX}.", param="allowedIps")
+    try:
+        return tuple(dict.fromkeys(str(network(text)) for text in texts))
+    except ValueError as error:
+        raise InvalidRequest(f"Not an address or a range: {error}.", param="allowedIps") from None

@@ -16,6 +16,7 @@ EMAIL_LENGTH_MAX = 254
 PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 1024
 PAGE_MAX = 100
+RATE_MAX = 1_000_000
 
 _hasher = argon2.PasswordHasher()
 
@@ -64,6 +65,17 @@ async def list_users(database: Database, *, after: UserId | None = None, limit: 
     async with database.connection() as connection:
         rows = await store.list_users(connection, after or UserId(""), min(limit, PAGE_MAX))
     return [msgspec.convert(dict(row), User) for row in rows]
+
+
+async def set_rate(database: Database, account_id: AccountId, requests_per_minute: int | None) -> None:
+    """The rate of all the account's keys together; None for that of the settings. Every process knows at once.
+
+    Raises InvalidRequest for a rate of no use. For operators.
+    """
+    if requests_per_minute is not None and not 1 <= requests_per_minute <= RATE_MAX:
+        raise InvalidRequest(f"A rate is 1 to {RATE_MAX} requests per minute.", param="requestsPerMinute")
+    async with database.connection() as connection:
+        await store.set_rate(connection, account_id, requests_per_minute)
 
 
 async def ensure_user(database: Database, email: str) -> User:

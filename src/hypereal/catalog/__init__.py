@@ -3,27 +3,37 @@
 Read `model.py` first; the models themselves are tables in `models/`.
 """
 
-from hypereal.catalog.catalog import ROUTES, Catalog
+from hypereal.catalog.cache import PriceCache
+from hypereal.catalog.catalog import ROUTES, SET_HERE, Catalog
 from hypereal.catalog.loading import load
 from hypereal.catalog.model import INTENTS, Kind, MediaPrice, Model, TargetSpec, Unit
 from hypereal.catalog.price import LongContext, Price, Rates, price_of, surcharged, worst_case
 from hypereal.catalog.surcharges import Surcharge, surcharges
+from hypereal.catalog.versions import PriceVersion, cancel_price, current_prices, in_force, list_prices, set_price
 
 __all__ = [
     "INTENTS",
     "ROUTES",
+    "SET_HERE",
     "Catalog",
     "Kind",
     "LongContext",
     "MediaPrice",
     "Model",
     "Price",
+    "PriceCache",
+    "PriceVersion",
     "Rates",
     "Surcharge",
     "TargetSpec",
     "Unit",
+    "cancel_price",
+    "current_prices",
+    "in_force",
+    "list_prices",
     "load",
     "price_of",
+    "set_price",
     "surcharged",
     "surcharges",
     "worst_case",

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from hypereal.catalog.model import Kind, Model
+from hypereal.catalog.price import Price, Rates
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest, UnknownModel
 
 REMEMBERED_NAMES_MAX = 4096
 NAME_CHARS_MAX = 128
+SET_HERE = "database"
+"""The source of a price that was set by a command or in the console."""
 INPUT_PARTS = 3
 """Of input to one of output: what an intent's models are compared by."""
 
@@ -56,6 +59,14 @@ class Catalog:
             endpoint: sorted(m.id for m in models.values() if endpoint in m.endpoints and m.price is not None)
             for endpoint in Dialect
         }
+
+    def repriced(self, prices: Mapping[str, Price]) -> "Catalog":
+        """This catalog with PRICES, by model, in the place of those of the files."""
+        if not prices:
+            return self
+        models = {name: _repriced(model, prices.get(name)) for name, model in self.models.items()}
+        families = [Family(pattern=family.pattern, model=models[family.model.id]) for family in self._families]
+        return Catalog(models, self._prefixes, families)
 
     def find(self, name: str) -> Model | None:
         """The model that NAME means, or None."""
@@ -105,6 +116,18 @@ class Catalog:
 
     def _newest_of_family(self, name: str) -> Model | None:
         return next((family.model for family in self._families if family.pattern.fullmatch(name)), None)
+
+
+def _repriced(model: Model, price: Price | None) -> Model:
+    if price is None or model.media_price is not None:
+        return model
+    keys = ["price", *(f"price.{name}" for name in (*Rates.__struct_fields__, "web_search", "long_context"))]
+    return msgspec.structs.replace(
+        model,
+        price=price,
+        assumed=model.assumed.difference(keys),
+        sources={**model.sources, **dict.fromkeys(keys, SET_HERE)},
+    )
 
 
 def _wrong_endpoint(model: Model, endpoint: Dialect) -> InvalidRequest:

@@ -68,6 +68,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Targets that stand side by side and have weights share the calls by them; one without has its place in line."""
     dialects: frozenset[Dialect] | None = None
     """Where the vendor serves this model in fewer dialects than it speaks; None: in all of them."""
+    cost: Price | None = None
+    """What the vendor charges us; None: not known."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

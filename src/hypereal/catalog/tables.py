@@ -68,6 +68,8 @@ class TargetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     target: str
     weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     dialects: list[Dialect] | None = None
+    cost: PriceTable | None = None
+    """What the vendor charges us, in the form of a price."""
 
 
 class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +103,7 @@ def model_of(
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     is_chat = read.kind is Kind.CHAT
-    targets = tuple(_target(entry, providers) for entry in read.targets)
+    targets = tuple(_target(entry, providers, read.cache_ratio) for entry in read.targets)
     if is_chat and not targets:
         raise ValueError("targets: a chat model needs at least one")
     for name in (model_id, *read.aliases):
@@ -150,7 +152,7 @@ def _endpoints(read: ModelTable) -> frozenset[Dialect]:
     return frozenset(read.endpoints or Dialect)
 
 
-def _target(entry: str | TargetTable, providers: Mapping[str, Collection[Dialect]]) -> TargetSpec:
+def _target(entry: str | TargetTable, providers: Mapping[str, Collection[Dialect]], ratio: CacheRatio) -> TargetSpec:
     table = TargetTable(target=entry) if isinstance(entry, str) else entry
     provider, _, model = table.target.partition(":")
     if not provider or not model:
@@ -161,7 +163,18 @@ def _target(entry: str | TargetTable, providers: Mapping[str, Collection[Dialect
     for dialect in dialects or ():
         if dialect not in providers[provider]:
             raise ValueError(f"targets: {table.target!r}: {provider} does not speak {dialect}")
-    return TargetSpec(provider=provider, model=model, weight=table.weight, dialects=dialects)
+    cost = None if table.cost is None else _cost(table.target, table.cost, ratio)
+    return TargetSpec(provider=provider, model=model, weight=table.weight, dialects=dialects, cost=cost)
+
+
+def _cost(target: str, table: PriceTable, ratio: CacheRatio) -> Price:
+    try:
+        cost = _price(table, ratio, set())
+    except ValueError as error:
+        raise ValueError(f"targets: {target!r}: cost: {error}") from None
+    if cost is None:
+        raise ValueError(f"targets: {target!r}: cost: needs input and output")
+    return cost
 
 
 def _price(table: PriceTable, ratio: CacheRatio, assumed: set[str]) -> Price | None:

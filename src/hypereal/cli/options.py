@@ -1,5 +1,7 @@
 """Options that several commands share, and the settings that they lead to."""
 
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,23 @@ def positive_credits(text: str) -> Micro:
     if amount <= 0:
         raise typer.BadParameter(f"give more than 0 credits, not {text}")
     return amount
+
+
+def moment(text: str) -> datetime:
+    """A date, or a date and time; UTC where it names no zone. A usage error for anything else."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"give a date such as 2027-01-31 or 2027-01-31T18:00, not {text}") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def dollars(text: str) -> Decimal:
+    """Decimal dollars. A usage error for anything else."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise typer.BadParameter(f"give dollars such as 1.25, not {text}") from None
 
 
 Config = Annotated[

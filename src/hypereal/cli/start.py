@@ -36,10 +36,10 @@ class Start:
         await database.bring_up_to_date(url)
 
     async def close_dead(self, url: str, instance_id: str, alive: frozenset[int]) -> None:
-        """Give back what data processes held that run no more."""
+        """Settle what data processes left that run no more, and give back what they held."""
         self._tell("Starting the processes")
         async with database.connected(url) as opened:
-            await ledger.close_dead(opened, instance_id, alive)
+            await ledger.close_dead(opened, instance_id, alive, self._settings.spool_dir)
 
     def on_ready(self, address: str) -> None:
         """All processes serve at ADDRESS: say so. The first key is made now, when it can be used."""

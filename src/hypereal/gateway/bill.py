@@ -19,7 +19,7 @@ from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
 from hypereal.ledger import Attempt, Hold, Settlement, Ticket, UsageRow
 from hypereal.limits import Quota
-from hypereal.wire import DIALECTS, CacheReport, Request
+from hypereal.wire import DIALECTS, CacheReport, Request, tags_of
 
 if TYPE_CHECKING:
     from hypereal.gateway.plane import Plane
@@ -32,6 +32,7 @@ GROW_AT_PERCENT = 80
 BYTES_PER_TOKEN = 4
 STATUS_CLIENT_GONE = 499
 MODEL_CHARS_MAX = 200
+NO_TAGS = (None, None)
 RESPONSES = Dialect.OPENAI_RESPONSES
 
 
@@ -44,6 +45,7 @@ class Bill:
         "_hold",
         "_output_tokens_held",
         "_plane",
+        "_rate_percent",
         "_searches_held",
         "_ticket",
         "answer",
@@ -98,6 +100,7 @@ class Bill:
         self.cache_report: CacheReport | None = None
         """What that cache did, once the call is settled and it did anything."""
         self._output_tokens_held = 0
+        self._rate_percent = 100
         self._searches_held = 0
         self._answer_id: str | None = None
 
@@ -121,6 +124,7 @@ class Bill:
         price = offer.price
         surcharge = surcharges(request.dialect, request.fields)
         if surcharge.rate_percent != 100:
+            self._rate_percent = surcharge.rate_percent
             price = surcharged(price, surcharge.rate_percent)
         self.price = price
         outputs = request.output_tokens_max or OUTPUT_TOKENS_DEFAULT
@@ -206,9 +210,8 @@ class Bill:
             self._account_cache(usage)
         meter = way.target.meter or self._meter_of(way.target)
         self.usage = usage
-        self.settlement = settlement = self._plane.ledger.settle(
-            hold, price_of(price, usage), usage, self._row(way, meter)
-        )
+        row = self._row(way, meter, usage)
+        self.settlement = settlement = self._plane.ledger.settle(hold, price_of(price, usage), usage, row)
         self.is_logged = True
         meter.spend(usage, settlement.charged, settlement.written_off)
         return settlement
@@ -253,7 +256,11 @@ class Bill:
         if self.principal is None:
             return
         way = self.way
-        row = self._row_of_refused() if way is None else self._row(way, way.target.meter or self._meter_of(way.target))
+        row = (
+            self._row_of_refused()
+            if way is None
+            else self._row(way, way.target.meter or self._meter_of(way.target), None)
+        )
         if hold is not None:
             self._plane.ledger.release(hold, row)
         else:
@@ -294,14 +301,16 @@ class Bill:
         scale = upstream.relayed_bytes / max(1, upstream.tail_bytes)
         return math.ceil(text_bytes * scale / BYTES_PER_TOKEN)
 
-    def _row(self, way: Way, meter: Meter) -> UsageRow:
-        """The row of a call that was sent somewhere; counts it in METER too."""
+    def _row(self, way: Way, meter: Meter, usage: Usage | None) -> UsageRow:
+        """The row of a call that was sent somewhere and consumed USAGE; counts it in METER too."""
         call, request, model, payer, target = self._call, self.request, self.model, self.principal, way.target
         assert request is not None and model is not None and payer is not None
         began_s, first_byte_s = call.began_s, call.first_byte_s
         duration_s = monotonic() - began_s
         first_s = first_byte_s - began_s if first_byte_s else duration_s
         meter.count(self.error_type or "ok", first_s, duration_s)
+        fields = request.fields
+        end_user, metadata = tags_of(request) if "user" in fields or "metadata" in fields else NO_TAGS
         return UsageRow(
             request_id=call.request_id,
             started_at=datetime.fromtimestamp(began_s + self._plane.unix_minus_monotonic_s, UTC),
@@ -317,12 +326,21 @@ class Bill:
             is_stream=request.stream,
             attempts=self.attempts,
             tried=self.tried,
-            cache_saved=0 if self.cache_report is None else self.cache_report.saved,
+            cache_saved=None if self.cache_report is None else self.cache_report.saved,
             first_byte_ms=int(first_s * 1000) if first_byte_s else None,
             duration_ms=int(duration_s * 1000),
             client=call.facts.client,
             upstream_id=self._answer_id,
+            end_user=end_user,
+            metadata=metadata,
+            app=call.facts.app,
+            price_version=None if self.price is None else self.price.version,
+            upstream_cost=None if target.cost is None or usage is None else self._upstream_cost(target.cost, usage),
         )
+
+    def _upstream_cost(self, cost: Price, usage: Usage) -> int:
+        """What the vendor takes for USAGE: a surcharge of ours is one of its own."""
+        return price_of(surcharged(cost, self._rate_percent), usage)
 
     def _row_of_refused(self) -> UsageRow:
         """The row of a call that was refused before it had a target."""
@@ -331,6 +349,7 @@ class Bill:
         assert route is not None
         duration_s = monotonic() - call.began_s
         self._plane.meters.of("none", "none").count(self.error_type or "ok", duration_s, duration_s)
+        end_user, metadata = NO_TAGS if request is None else tags_of(request)
         return UsageRow(
             request_id=call.request_id,
             started_at=datetime.fromtimestamp(call.began_s + self._plane.unix_minus_monotonic_s, UTC),
@@ -342,6 +361,10 @@ class Bill:
             status=self.status,
             error_type=self.error_type,
             is_stream=request is not None and request.stream,
+            attempts=0,
             duration_ms=int(duration_s * 1000),
             client=call.facts.client,
+            end_user=end_user,
+            metadata=metadata,
+            app=call.facts.app,
         )

@@ -12,6 +12,8 @@ from hypereal.kit.ids import hash_key
 from hypereal.net import RequestHead, query_values
 
 CLIENT_CHARS_MAX = 200
+APP_CHARS_MAX = 64
+APP = b"x-hypereal-app"
 ALWAYS_STREAM = b"x-hypereal-always-stream"
 
 FORWARDED = (
@@ -67,6 +69,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     forwarded: bytes
     """Ready lines of a head, each with its CRLF."""
     client: str
+    app: str | None
+    """What the caller says that it is; for the log."""
     endpoint: str
     """The route's; '' without one."""
     origin: bool
@@ -121,6 +125,7 @@ def read_facts(head: RequestHead) -> Facts:
             b"%s: %s\r\n" % (name.lower(), value) for name, value in head.fields if name.lower() in FORWARDED
         ),
         client=head.get(b"user-agent")[:CLIENT_CHARS_MAX].decode("latin-1"),
+        app=head.get(APP)[:APP_CHARS_MAX].decode("latin-1") or None,
         endpoint="" if route is None else route.endpoint,
         origin=bool(head.get(b"origin")),
         always_streams=head.get(ALWAYS_STREAM) == b"true",

@@ -8,6 +8,7 @@ import msgspec
 
 from hypereal.gateway.health import Health
 from hypereal.kit.usage import Usage
+from hypereal.ledger import SpoolFigures
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds of the histograms' buckets; one more is open."""
@@ -71,6 +72,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     body_bytes: int
     unsettled: int
     """Calls that the database does not know to be settled yet."""
+    spool: SpoolFigures = SpoolFigures()
     conversations_dropped: int
     """That should have been kept and were lost."""
     traces_dropped: int = 0

@@ -9,8 +9,8 @@ from hypereal.gateway.caching import mark_prefixes
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
-from hypereal.gateway.replies import expect_stream, is_whole, relay, reply
-from hypereal.gateway.requests import find_offer, read_request
+from hypereal.gateway.replies import end, expect_stream, is_whole, relay, reply, wait_for_commit
+from hypereal.gateway.requests import find_offer, permit_origin, read_request
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
 from hypereal.net import Malformed, UpstreamLost
@@ -29,9 +29,12 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
         if principal is None:
             principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
         bill.principal = principal
-        bill.quota = plane.limiter.admit(principal.owner_id, plane.requests_per_minute)
+        if principal.networks is not None:
+            permit_origin(call, principal, plane.trusted_proxies)  # 403
+        per_minute = principal.requests_per_minute or plane.requests_per_minute
+        bill.quota = plane.limiter.admit(principal.owner_id, per_minute)
         if bill.quota is None:
-            bill.quota = await call.aside(plane.limiter.fetch(principal.owner_id, plane.requests_per_minute))  # 429
+            bill.quota = await call.aside(plane.limiter.fetch(principal.owner_id, per_minute))  # 429
         await steps(call, bill, plane)
     except (HyperealError, Malformed, UpstreamLost) as error:
         refuse(call, bill, error)
@@ -69,9 +72,9 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     way = await open_answer(call, bill, ways)  # 502, each target in turn
     if bill.conversation is not None:
         plane.stickiness.stay(bill, way)
-    if is_whole(call):
-        reply(call, bill, way)
-    else:
-        await relay(call, bill, way)
+    last = reply(call, bill, way) if is_whole(call) else await relay(call, bill, way)
+    if plane.ledger.waits_for_commit:
+        await wait_for_commit(call, plane.ledger)
+    end(call, last)
     if way.bridge is not None:
         plane.continuations.keep_bridged(call, bill)

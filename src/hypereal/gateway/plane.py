@@ -130,6 +130,7 @@ class Plane:
             calls_open=self.calls_open,
             body_bytes=budget.bytes_held,
             unsettled=self.ledger.unsettled,
+            spool=self.ledger.figures,
             conversations_dropped=self.continuations.dropped,
             traces_dropped=0 if self.traces is None else self.traces.dropped,
             meters=list(self.meters),

@@ -11,6 +11,7 @@ from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.rewriters import BridgeRewriter, answer_id, last_told, rewriter_for, tells_cache
 from hypereal.gateway.routing import Way
 from hypereal.kit.errors import UpstreamFailed
+from hypereal.ledger import Ledger
 from hypereal.net import LAST_CHUNK, Upstream, UpstreamLost, chunk
 from hypereal.wire import DIALECTS, Request, report_in_answer
 
@@ -28,9 +29,10 @@ def is_whole(call: Call) -> bool:
     return not call.upstream.is_stream
 
 
-def reply(call: Call, bill: "Bill", way: Way) -> None:
-    """Settle, then answer with the bill's whole answer, which is in the upstream's dialect, as the caller wants it."""
-    request, upstream, transport, body = bill.request, call.upstream, call.connection.transport, bill.answer
+def reply(call: Call, bill: "Bill", way: Way) -> bytes:
+    """Settle; the bytes that then answer: the bill's whole answer, which is in the upstream's dialect, as the caller
+    wants it."""
+    request, upstream, body = bill.request, call.upstream, bill.answer
     assert request is not None and upstream is not None
     if bill.usage is None:
         _require_object(body)
@@ -41,8 +43,7 @@ def reply(call: Call, bill: "Bill", way: Way) -> None:
         body, content_type = _as_stream(call, request, body)
     settlement = bill.settle(bill.usage, status=200)  # last, since an answer that cannot be given costs nothing
     if call.is_started:
-        transport.write(chunk(body) + LAST_CHUNK)
-        return
+        return chunk(body) + LAST_CHUNK
     call.is_started = True
     target, cached = way.target, bill.cache_report
     labels = target.labels if not target.is_local else target.labels + _local_line(upstream)
@@ -51,7 +52,7 @@ def reply(call: Call, bill: "Bill", way: Way) -> None:
         extra += report_lines(cached)
         if content_type == answers.JSON:
             body = report_in_answer(body, cached)
-    transport.write(answers.head(call, 200, content_type, len(body), bill.quota, extra) + body)
+    return answers.head(call, 200, content_type, len(body), bill.quota, extra) + body
 
 
 def _as_stream(call: Call, request: Request, body: bytes) -> tuple[bytes, bytes]:
@@ -61,8 +62,8 @@ def _as_stream(call: Call, request: Request, body: bytes) -> tuple[bytes, bytes]
     return DIALECTS[request.dialect].unfold(body), answers.EVENTS
 
 
-async def relay(call: Call, bill: "Bill", way: Way) -> None:
-    """Bytes through, as they come. The last chunk waits for the settlement, so a clean end is a settled call.
+async def relay(call: Call, bill: "Bill", way: Way) -> bytes:
+    """Bytes through, as they come, then settle; the bytes that end the answer, so a clean end is a settled call.
 
     Where the caller wants no stream it is folded into one answer. Raises UpstreamFailed, Overloaded or UpstreamLost
     where it breaks off.
@@ -92,18 +93,30 @@ async def relay(call: Call, bill: "Bill", way: Way) -> None:
     tail = upstream.last_events()
     _require_end(way, tail)
     bill.settle(way.wire.usage_of_stream(upstream.first, tail, way.profile), status=200)
-    if not connection.is_closed:
-        connection.transport.write(LAST_CHUNK)
+    return LAST_CHUNK
 
 
-def _reply_folded(call: Call, bill: "Bill", way: Way) -> None:
+def _reply_folded(call: Call, bill: "Bill", way: Way) -> bytes:
     """The stream was gathered whole before it counted as an answer (`attempts.open_answer`)."""
     upstream = call.upstream
     assert upstream is not None and upstream.is_done
     events = upstream.events()
     bill.usage = way.wire.usage_of_stream(upstream.first, events, way.profile)
     bill.answer = way.wire.fold(events)
-    reply(call, bill, way)
+    return reply(call, bill, way)
+
+
+async def wait_for_commit(call: Call, ledger: Ledger) -> None:
+    """The call is settled: let it end once the database has that. Where nobody can promise it, the answer is cut."""
+    if not await call.aside(ledger.committed()):
+        call.connection.transport.abort()
+        raise ClientGone
+
+
+def end(call: Call, last: bytes) -> None:
+    """The LAST bytes of the answer, where somebody still waits for them."""
+    if not call.connection.is_closed:
+        call.connection.transport.write(last)
 
 
 def expect_stream(call: Call, bill: "Bill") -> None:

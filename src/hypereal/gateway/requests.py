@@ -1,8 +1,9 @@
-"""What a caller asks for: the body read in the dialect of its route, and whether the key may ask it."""
+"""What a caller asks for: the body read in the dialect of its route, and whether the key may ask it, and from there."""
 
-from hypereal.accounts import Principal
+from hypereal.accounts import Principal, permit_address
 from hypereal.catalog import Model
 from hypereal.gateway.call import Call
+from hypereal.gateway.cold import client_address
 from hypereal.gateway.intents import choose
 from hypereal.gateway.offers import Offer, Offers
 from hypereal.kit.errors import PermissionDenied
@@ -28,6 +29,13 @@ def find_offer(request: Request, principal: Principal, offers: Offers) -> Offer:
     offer = offers.of(request.model, request.dialect) if request.model else choose(offers, request, principal.models)
     permit(principal, offer.model)
     return offer
+
+
+def permit_origin(call: Call, principal: Principal, trusted_proxies: frozenset[str]) -> None:
+    """Raises PermissionDenied where the key is bound to other addresses than the client's."""
+    peer = call.connection.transport.get_extra_info("peername")
+    address = client_address(peer[0] if peer else "", call.head.get(b"x-forwarded-for"), trusted_proxies)
+    permit_address(principal, address.decode("latin-1"))
 
 
 def permit(principal: Principal, model: Model) -> None:

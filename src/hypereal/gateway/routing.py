@@ -23,6 +23,7 @@ class Target:
 
     __slots__ = (
         "breaker",
+        "cost",
         "dialects",
         "is_local",
         "labels",
@@ -37,6 +38,7 @@ class Target:
         self.provider = provider
         self.model = spec.model
         self.weight = spec.weight
+        self.cost = spec.cost
         self.name = f"{provider.name}:{spec.model}"
         self.dialects = frozenset(provider.base_urls) & (spec.dialects or frozenset(Dialect))
         self.is_local = provider.name == LOCAL

@@ -57,3 +57,8 @@ def next_month_start(at: datetime) -> datetime:
     """The first moment of the calendar month after AT's, in UTC."""
     start = month_start(at)
     return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+
+
+def month_end(month: str) -> datetime:
+    """The first moment after MONTH ('2026-11'), in UTC."""
+    return next_month_start(datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC))

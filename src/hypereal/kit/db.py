@@ -1,6 +1,7 @@
 """PostgreSQL: one pool per process, and one LISTEN connection (`Feed`) that tells caches what changed."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 else:
     Connection = object
+
+# Of each lost connection it tells with a traceback, several times a second; whoever needed one says so here.
+logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 CONNECT_S_MAX = 10.0
 COMMAND_S_MAX = 30.0

@@ -7,10 +7,15 @@ import os
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import getaddresses, parseaddr
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from hypereal.kit import log
 
@@ -91,6 +96,59 @@ class Ledger(Section):
 
     minimum_balance_credits: int = Field(200, ge=0)
     """The least balance that a call which costs money needs."""
+    durability: Literal["spool", "database"] = "spool"
+    """What has a call's settlement before its reply ends: a file of the data folder, or the database."""
+    lease_offline_s: float = Field(600.0, ge=60, le=86400)
+    """How long a data process serves from leased credit without the database. Later its leases go back."""
+
+
+class MailSection(Section):
+    """[mail]"""
+
+    smtp_url: str | None = None
+    """`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. Absent: mail is not sent, and the log says so."""
+    sender: str = Field("Hypereal <hypereal@localhost>", alias="from")
+    """Whom mail is from: an address, or `Name <address>`."""
+
+    @field_validator("smtp_url", mode="before")
+    @classmethod
+    def _resolved(cls, value: object) -> str | None:
+        return resolve_secret(value, name="mail.smtp_url")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            url = urlsplit(value)
+            if url.scheme not in ("smtp", "smtps") or not url.hostname or url.port == 0:
+                raise ValueError("not an address like smtp://user:password@mail.example.com:587")
+        return value
+
+    @field_validator("sender")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            ((name, address),) = getaddresses([value])
+            Address(name, addr_spec=address)
+        except (ValueError, IndexError, MessageError):
+            raise ValueError("not one address, nor one 'Name <address>'") from None
+        if not value.isprintable():
+            raise ValueError("not one line of text")
+        return value
+
+    @property
+    def sender_address(self) -> str:
+        """The bare address of `sender`."""
+        return parseaddr(self.sender)[1]
+
+
+class RequestLog(Section):
+    """[log]"""
+
+    retention_days: int = Field(90, ge=1, le=3650)
+    """How long the row of a call is kept, in whole days besides today (UTC)."""
+    sums_days: int = Field(800, ge=1, le=36500)
+    """The same of the sums by hour; never shorter than of the rows."""
 
 
 class TracesSection(Section):
@@ -107,6 +165,8 @@ class Settings(Section):
     database: DatabaseSection = DatabaseSection()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
+    mail: MailSection = MailSection()
+    log: RequestLog = RequestLog()
     traces: TracesSection = TracesSection()
     providers: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
@@ -117,6 +177,11 @@ class Settings(Section):
         if len(tables) > 10_000:
             raise ValueError("more than 10,000 tables")
         return tables
+
+    @property
+    def spool_dir(self) -> Path:
+        """What data processes settled, until the database has it."""
+        return self.server.data_dir / "spool"
 
     @property
     def run_dir(self) -> Path:
@@ -150,6 +215,12 @@ def load(config: Path | None = None, overrides: dict[str, dict[str, Any]] | None
         return Settings.model_validate(tables)
     except ValidationError as error:
         raise BadSettings(_explain(path, error)) from None
+
+
+def keys_of(section: object) -> dict[str, FieldInfo]:
+    """The keys of a table as the file has them; empty for what is no table."""
+    fields: dict[str, FieldInfo] = getattr(section, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
 
 
 def resolve_secret(value: object, *, name: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -195,7 +266,7 @@ def _from_environment() -> list[tuple[str, str, str]]:
         if name in SHORT_FORMS:
             section, key = SHORT_FORMS[name]
         field = Settings.model_fields.get(section)
-        if field is None or key not in getattr(field.annotation, "model_fields", {}):
+        if field is None or key not in keys_of(field.annotation):
             if not name.startswith("HYPEREAL_TEST_"):
                 log.get("settings").warning("unknown environment variable", variable=name)
             continue

@@ -4,8 +4,11 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 """
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
-from hypereal.ledger.ledger import Ledger
+from hypereal.ledger.ledger import Ledger, Terms
+from hypereal.ledger.reclaim import close_dead
+from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
 from hypereal.ledger.rows import Attempt, UsageRow
+from hypereal.ledger.spool import SpoolFigures
 from hypereal.ledger.wallets import (
     Balance,
     Credit,
@@ -15,11 +18,12 @@ from hypereal.ledger.wallets import (
     audit,
     balance,
     close_all,
-    close_dead,
     find_answer,
+    spent_this_month,
 )
 
 __all__ = [
+    "DAYS_MAX",
     "AlreadySettled",
     "Attempt",
     "Balance",
@@ -29,7 +33,11 @@ __all__ = [
     "Hold",
     "Ledger",
     "Payer",
+    "Profit",
+    "Retention",
     "Settlement",
+    "SpoolFigures",
+    "Terms",
     "Ticket",
     "UsageRow",
     "add_credits",
@@ -38,4 +46,6 @@ __all__ = [
     "close_all",
     "close_dead",
     "find_answer",
+    "profit",
+    "spent_this_month",
 ]

@@ -1,24 +1,25 @@
 """One process's books: what it leases, holds and has charged, in memory.
 
-Pure; `ledger.py` carries batches to the database, one in flight: what was charged, what goes back, what is needed and
-wished for, and the usage rows. How much is leased ahead of the calls is in `pools.py`.
-A batch may be sent any number of times and is applied once, so a lost answer is mended by sending it again.
+Pure, but for the journal, where each settled call is written at once. `ledger.py` carries batches to the database, one
+in flight: what was charged, what goes back, what is needed and wished for, and the usage rows. How much is leased ahead
+of the calls is in `pools.py`. A batch leads from one position of the journal to another, and is applied where the
+database has the first: so it may be sent any number of times, and a lost answer is mended by sending it again.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from hypereal.kit.clock import boottime_s, coarse, next_month_start, utc_now
-from hypereal.kit.errors import HyperealError, InsufficientCredits, Overloaded, SpendingLimitReached
-from hypereal.kit.ids import AccountId, PoolId
-from hypereal.kit.money import Micro, credits
+from hypereal.kit.errors import HyperealError
+from hypereal.kit.ids import PoolId
+from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
+from hypereal.ledger import refusals
+from hypereal.ledger.batches import Batch, Journal, Line, late_again
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket, TicketState
-from hypereal.ledger.pools import Ask, Pool, Standing
-from hypereal.ledger.rows import UsageRow, facts
+from hypereal.ledger.pools import Pool, Standing
+from hypereal.ledger.rows import UsageRow, facts, late, record
 
 ROWS_MAX = 100_000
 """Usage rows waiting for the database: some 60 MB. At it no new call is taken."""
@@ -34,31 +35,12 @@ COST_MAX = 10**15
 NO_USAGE = Usage()
 
 
-class Line(msgspec.Struct, gc=False):
-    """A usage row on its way: its beginning (`rows.facts`) and its money."""
-
-    begun: bytes
-    cost: int
-    charged: int
-    pools: tuple[Pool, ...] = ()
-
-
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What one statement carries. Its number is the process's count of batches."""
-
-    number: int
-    asks: list[Ask]
-    limits: list[tuple[PoolId, AccountId, Micro]]
-    """Keys' months whose pool is new here or whose limit changed: pool, owner, limit."""
-    lines: list[Line]
-    tickets: list[Ticket]
-
-
 class Books:
     """Holds, grown, settled or released without waiting; tickets where credit must be asked for first."""
 
-    def __init__(self, balance_min: Micro) -> None:
+    def __init__(self, balance_min: Micro, journal: Journal) -> None:
         self._balance_min = balance_min
+        self._journal = journal
         self._pools: dict[PoolId, Pool] = {}
         self._dirty: dict[Pool, None] = {}
         self._waiting: list[Ticket] = []
@@ -67,7 +49,7 @@ class Books:
         self._pending = 0
         self._lines: list[Line] = []
         self._in_flight: Batch | None = None
-        self._acked = 0
+        self._acked = journal.position
         self._epoch = 0
         self._second_began_s = 0.0
         self.live_until_s = 0.0
@@ -119,7 +101,7 @@ class Books:
         At least one micro-credit is held, so that a pool with an open hold is never without a lease.
         """
         if self._is_full:
-            return _refused(Ticket(Hold((), self._epoch), amount, on_ready, False), _overloaded())
+            return _refused(Ticket(Hold((), self._epoch), amount, on_ready, False), refusals.overloaded())
         pools = self._pools_of(payer)
         ticket = Ticket(Hold(pools, self._epoch), amount or 1, on_ready, False)
         if self._has_least_balance(pools[0]):
@@ -134,9 +116,9 @@ class Books:
             raise AlreadySettled
         ticket = Ticket(hold, extra, on_ready, True)
         if hold.epoch != self._epoch:
-            return _refused(ticket, _ended())
+            return _refused(ticket, refusals.ended())
         if self._is_full:
-            return _refused(ticket, _overloaded())
+            return _refused(ticket, refusals.overloaded())
         self._give_or_queue(ticket)
         return ticket
 
@@ -157,8 +139,13 @@ class Books:
         begun = facts(row, usage)
         if cost > COST_MAX:
             cost = Micro(COST_MAX)
+        pools = hold.pools
+        month = pools[1].id if len(pools) > 1 else None
+        if hold.epoch != self._epoch:
+            return self._settle_late(hold, record(begun, cost, cost, month), cost)
         charged = self._close(hold, cost)
-        self._lines.append(Line(begun, cost, charged, hold.pools))
+        whole = record(begun, cost, charged, month)
+        self._lines.append(Line(whole, self._journal.append(whole), charged, pools))
         return Settlement(charged, Micro(cost - charged))
 
     def record(self, row: UsageRow) -> None:
@@ -166,7 +153,8 @@ class Books:
         if len(self._lines) >= ROWS_MAX:
             self.rows_dropped += 1
         else:
-            self._lines.append(Line(facts(row, NO_USAGE), 0, 0))
+            whole = record(facts(row, NO_USAGE), 0, 0)
+            self._lines.append(Line(whole, self._journal.append(whole)))
 
     # -- batches -------------------------------------------------------------------------------------------------
 
@@ -174,9 +162,6 @@ class Books:
         """The batch in flight, else a new one of everything since the last."""
         if self._in_flight is None:
             lines, self._lines = self._lines[:ROWS_PER_BATCH], self._lines[ROWS_PER_BATCH:]
-            later = Counter[Pool]()  # a charge travels with its row
-            for line in self._lines:
-                later.update(dict.fromkeys(line.pools, line.charged))
             tickets = [ticket for ticket in (*self._short, *self._waiting) if ticket.is_pending]
             self._short, self._waiting = [], []
             least: dict[Pool, int] = {}
@@ -184,24 +169,37 @@ class Books:
                 for pool in ticket.hold.pools:
                     least[pool] = min(ticket.amount, least.get(pool, ticket.amount))
             now_s = time.monotonic()
-            asks = [pool.ask(pool.charged - later[pool], least.get(pool, 1), now_s) for pool in self._dirty]
+            charges = self._charges(lines)
+            asks = [pool.ask(charges[pool], least.get(pool, 1), now_s) for pool in self._dirty]
             limits = [
                 (pool.id, pool.owner_id, pool.limit)
                 for pool in self._dirty
                 if pool.limit is not None and not pool.is_limit_sent
             ]
-            self._in_flight = Batch(number=self._acked + 1, asks=asks, limits=limits, lines=lines, tickets=tickets)
+            # What has no lines leads somewhere too: an empty record.
+            end = lines[-1].end if lines else self._journal.append(b"")
+            self._in_flight = Batch(start=self._acked, end=end, asks=asks, limits=limits, lines=lines, tickets=tickets)
             for pool in self._dirty:
                 pool.is_limit_sent = True
-            self._dirty = {pool: None for pool, charged in later.items() if charged}
+            self._dirty = {pool: None for pool in self._dirty if pool.charged}
         return self._in_flight
+
+    def _charges(self, lines: list[Line]) -> "dict[Pool, int] | Counter[Pool]":
+        """What each dirty pool is charged by LINES: a charge travels with its row."""
+        if not self._lines:
+            return {pool: pool.charged for pool in self._dirty}
+        charges = Counter[Pool]()
+        for line in lines:
+            for pool in line.pools:
+                charges[pool] += line.charged
+        return charges
 
     def applied(self, standings: Iterable[Standing]) -> list[Ticket]:
         """The batch in flight was applied. Returns the tickets that this decided."""
         batch = self._in_flight
         assert batch is not None
         self._in_flight = None
-        self._acked = batch.number
+        self._acked = batch.end
         now_s = time.monotonic()
         for ask, standing in zip(batch.asks, standings, strict=True):
             ask.pool.granted(ask, standing, now_s)
@@ -236,41 +234,27 @@ class Books:
             pool.begin_second()
             self._tidy(pool, now_s)
 
-    def drop_line(self) -> Line | None:
-        """The database will never accept one of the rows in flight: drop it where it is alone, else send fewer.
+    def begin(self, journal: Journal) -> None:
+        """The process has another number, and JOURNAL: it leases nothing yet.
 
-        What the others charge stays in this batch. None where no row was dropped.
-        """
-        lines = self.batch().lines
-        if len(lines) == 1:
-            return lines.pop()
-        half = len(lines) // 2
-        self._lines[:0] = [Line(line.begun, line.cost, line.charged) for line in lines[half:]]
-        del lines[half:]
-        return None
-
-    def fenced(self) -> None:
-        """The process was closed by others and its leases went back: begin anew, with nothing.
-
-        Open holds are worth nothing from now on; what was charged and not acknowledged is written off.
+        What the former journal has is settled by whoever reclaims it; what was lost with its disk goes into this one.
+        Holds that are open are settled late.
         """
         self._epoch += 1
         self.live_until_s = 0.0
-        self._acked = 0
+        lines, former = self._lines, self._journal
         if self._in_flight is not None:
-            self._lines[:0] = self._in_flight.lines
+            lines = self._in_flight.lines + lines
             self._waiting[:0] = [ticket for ticket in self._in_flight.tickets if ticket.is_pending]
             self._in_flight = None
+        self._acked, self._journal = journal.position, journal
+        self._lines = [late_again(line, journal) for line in lines if not former.has(line.end)]
         self._waiting[:0], self._short = self._short, []
-        for line in self._lines:
-            line.charged = 0
         for pool in self._pools.values():
             pool.leased = pool.free = pool.charged = pool.peak = pool.former_peak = 0
             pool.balance = None
             pool.is_limit_sent = pool.limit is None
-            if pool.wanted:
-                self._dirty[pool] = None
-        self._dirty = {pool: None for pool in self._dirty if pool.wanted}
+        self._dirty = {pool: None for pool in self._pools.values() if pool.wanted}
         for ticket in self._waiting:
             if not ticket.is_growth:
                 ticket.hold.epoch = self._epoch
@@ -285,7 +269,7 @@ class Books:
         ]
         for ticket in late:
             self._unwait(ticket)
-            _refused(ticket, _overloaded())
+            _refused(ticket, refusals.overloaded())
         self._short = [ticket for ticket in self._short if ticket.is_pending]
         self._waiting = [ticket for ticket in self._waiting if ticket.is_pending]
         return late
@@ -358,30 +342,32 @@ class Books:
         """
         hold = ticket.hold
         if not hold.is_open or hold.epoch != self._epoch:
-            error: HyperealError | None = _ended()
+            error: HyperealError | None = refusals.ended()
         elif not ticket.is_growth and not self._has_least_balance(hold.pools[0]):
-            error = self._below_least_balance(hold.pools[0])
+            error = refusals.below_least_balance(hold.pools[0], self._balance_min)
         else:
             lacking = _lacking(ticket)
             if lacking is not None and (not lacking.is_short or _may_come(lacking, ticket, now_s)):
                 for pool in hold.pools:
                     self._dirty[pool] = None
                 return
-            error = None if lacking is None else _refusal(lacking, ticket.amount)
+            error = None if lacking is None else refusals.lacking(lacking, ticket.amount)
         self._unwait(ticket)
         if error is None:
             self._give(ticket)
         else:
             _refused(ticket, error)
 
-    def _below_least_balance(self, wallet: Pool) -> InsufficientCredits:
-        return InsufficientCredits(
-            f"The balance of {credits(wallet.balance or 0)} credits is below the least that a call needs, "
-            f"{credits(self._balance_min)} credits. Top up to go on."
-        )
+    def _settle_late(self, hold: Hold, whole: bytes, cost: Micro) -> Settlement:
+        """Its lease went with the process's former number: the database charges what is free."""
+        hold.is_open = False
+        if cost:
+            whole = late(whole)
+        self._lines.append(Line(whole, self._journal.append(whole), is_late=cost > 0))
+        return Settlement(cost, Micro(0))
 
     def _close(self, hold: Hold, cost: int) -> Micro:
-        """End HOLD; returns what of COST it and the free credit of its pools could pay: nothing after a fencing."""
+        """End HOLD; returns what of COST it and the free credit of its pools could pay. Nothing of a former number."""
         hold.is_open = False
         if hold.epoch != self._epoch:
             return Micro(0)
@@ -424,26 +410,3 @@ def _refused(ticket: Ticket, error: HyperealError) -> Ticket:
     ticket.state = TicketState.REFUSED
     ticket.error = error
     return ticket
-
-
-def _ended() -> InsufficientCredits:
-    return InsufficientCredits("The hold had ended before it could grow.")
-
-
-def _overloaded() -> Overloaded:
-    return Overloaded("The ledger cannot be reached at the moment. Nothing was charged; please try again.")
-
-
-def _refusal(pool: Pool, amount: int) -> HyperealError:
-    if pool.limit is None:
-        available = max(0, pool.free + pool.unleased)
-        return InsufficientCredits(
-            f"This call may cost up to {credits(amount)} credits, but only {credits(available)} are available. "
-            "Top up, or ask for fewer tokens."
-        )
-    resets_at = next_month_start(utc_now())
-    return SpendingLimitReached(
-        f"This key's limit of {credits(pool.limit)} credits a month does not allow this call. "
-        f"It resets at {resets_at:%Y-%m-%dT%H:%M:%SZ}.",
-        details={"resets_at": f"{resets_at:%Y-%m-%dT%H:%M:%SZ}"},
-    )

@@ -1,4 +1,4 @@
-"""The wallet's routes of the control process."""
+"""The routes of the wallet and of the request log, of the control process."""
 
 import msgspec
 from starlette.requests import Request
@@ -6,6 +6,7 @@ from starlette.requests import Request
 from hypereal.kit.access import ApiRoute, Caller, Permission
 from hypereal.kit.db import Database
 from hypereal.kit.money import credits_json
+from hypereal.ledger.request_log.routes import routes as log_routes
 from hypereal.ledger.wallets import balance
 
 
@@ -31,5 +32,6 @@ def routes(database: Database) -> list[ApiRoute]:
             permission=Permission.SEE_OWN_KEY,
             summary="The balance of the wallet that pays for this key.",
             endpoint=show_credits,
-        )
+        ),
+        *log_routes(database),
     ]

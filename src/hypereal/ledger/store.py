@@ -1,4 +1,7 @@
-"""All SQL of the ledger, but for two functions of several statements: `ledger_flush`, `ledger_close` (migrations)."""
+"""All SQL of the ledger, but for functions of several statements: `ledger_flush`, `_late`, `_close` (migrations)."""
+
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -6,64 +9,124 @@ from hypereal.kit.db import Connection
 from hypereal.kit.ids import AccountId, PoolId, ProcessId
 
 FENCED = "HR001"
-"""The SQLSTATE by which `ledger_flush` says that the process is not live any more."""
+"""The SQLSTATE by which `ledger_flush` and `ledger_late` say that the process is in another state, or elsewhere in its
+spool."""
 
-FLUSH = "SELECT leased, balance, free, elsewhere FROM ledger_flush($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+FLUSH = (
+    "SELECT leased, balance, free, elsewhere "
+    "FROM ledger_flush($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+)
 """Prepared once per connection, since it runs for every batch."""
 
 RECALLS = "ledger_recalls"
 """The channel on which `ledger_flush` names pools that a process is short of while others lease from them."""
 
 
-async def open_process(connection: Connection, instance_id: str, pid: int, boot_id: str, live_s: float) -> ProcessId:
-    """Register a data process that is live for LIVE_S; returns its number, which fences."""
+async def read_cluster(connection: Connection) -> UUID:
+    """Which database this is."""
+    cluster: UUID = await connection.fetchval("SELECT id FROM cluster")
+    return cluster
+
+
+async def open_process(
+    connection: Connection, instance_id: str, pid: int, boot_id: str, *, start: int, live_s: float
+) -> ProcessId:
+    """Register a data process whose spool begins at START and that is live for LIVE_S. Its number, which fences."""
     number: int = await connection.fetchval(
         """
-        INSERT INTO processes (instance_id, pid, boot_id, live_until)
-        VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4)) RETURNING id
+        INSERT INTO processes (instance_id, pid, boot_id, acked, live_until)
+        VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5)) RETURNING id
         """,
         instance_id,
         pid,
         boot_id,
+        start,
         live_s,
     )
     return ProcessId(number)
 
 
-async def close_former(connection: Connection, instance_id: str, pid: int) -> None:
-    """Close what this very process registered before, or another with its pid."""
+async def open_dead(connection: Connection, instance_id: str, start: int) -> ProcessId:
+    """A number under which to settle what a process left that the database does not know any more."""
+    number: int = await connection.fetchval(
+        """
+        INSERT INTO processes (instance_id, pid, boot_id, acked, live_until, state)
+        VALUES ($1, 0, '', $2, clock_timestamp(), 'dead') RETURNING id
+        """,
+        instance_id,
+        start,
+    )
+    return ProcessId(number)
+
+
+async def read_process(connection: Connection, process_id: ProcessId) -> asyncpg.Record | None:
+    """A process's `state`, and how far its spool was `acked`."""
+    return await connection.fetchrow("SELECT state, acked FROM processes WHERE id = $1", process_id)
+
+
+async def close_former(connection: Connection, instance_id: str, pid: int, spooled: ProcessId | None) -> None:
+    """Close what this very process registered before, or another with its pid; not SPOOLED."""
     await connection.execute(
-        "SELECT ledger_close(id) FROM processes WHERE instance_id = $1 AND pid = $2 AND state = 'live'",
+        """
+        SELECT ledger_close(id) FROM processes
+        WHERE instance_id = $1 AND pid = $2 AND state = 'live' AND id IS DISTINCT FROM $3
+        """,
         instance_id,
         pid,
+        spooled,
     )
 
 
-async def close_process(connection: Connection, process_id: ProcessId) -> bool:
-    """Return a live process's leases and close it. False where it is closed already."""
-    return bool(await connection.fetchval("SELECT ledger_close($1)", process_id))
+async def close_process(
+    connection: Connection, process_id: ProcessId, state: str = "closed", live_until: datetime | None = None
+) -> bool:
+    """Return a process's leases; it is 'closed', or 'dead' while it may have settled more.
+
+    False where it was so before, or (LIVE_UNTIL) it was heard of since.
+    """
+    return bool(await connection.fetchval("SELECT ledger_close($1, $2, $3)", process_id, state, live_until))
+
+
+async def settle_late(connection: Connection, process_id: ProcessId, span: tuple[int, int], records: str) -> None:
+    """Charge what a process that is live no more had settled, from one position of its spool to another.
+
+    Raises PostgresError with FENCED where the database is at another position.
+    """
+    await connection.execute("SELECT ledger_late($1, $2, $3, $4)", process_id, *span, records)
+
+
+async def overdue_processes(connection: Connection) -> dict[ProcessId, datetime]:
+    """The live processes that should have been heard of by now, and when."""
+    rows = await connection.fetch(
+        "SELECT id, live_until FROM processes WHERE state = 'live' AND live_until < clock_timestamp() LIMIT 1000"
+    )
+    return {ProcessId(row["id"]): row["live_until"] for row in rows}
 
 
 async def close_all(connection: Connection) -> int:
     """Return the leases of every process and close it; how many."""
     count: int = await connection.fetchval(
-        "SELECT count(*) FILTER (WHERE ledger_close(id)) FROM processes WHERE state = 'live'"
+        "SELECT count(*) FILTER (WHERE ledger_close(id)) FROM processes WHERE state <> 'closed'"
     )
     return count
 
 
 async def dead_processes(
-    connection: Connection, instance_id: str, boot_id: str, alive_pids: list[int]
+    connection: Connection, instance_id: str, boot_id: str, alive_pids: list[int], spooled: list[ProcessId]
 ) -> list[ProcessId]:
-    """The live processes of this instance that ran before this boot, or whose pid is not among ALIVE_PIDS."""
+    """The live processes of this instance that ran before this boot, or whose pid is not among ALIVE_PIDS; without
+    SPOOLED, whose spools tell more."""
     rows = await connection.fetch(
         """
         SELECT id FROM processes
-        WHERE instance_id = $1 AND state = 'live' AND (boot_id <> $2 OR NOT pid = ANY ($3::int[])) ORDER BY id
+        WHERE instance_id = $1 AND state = 'live' AND (boot_id <> $2 OR NOT pid = ANY ($3::int[]))
+            AND NOT id = ANY ($4::bigint[])
+        ORDER BY id
         """,
         instance_id,
         boot_id,
         alive_pids,
+        spooled,
     )
     return [ProcessId(row["id"]) for row in rows]
 
@@ -120,12 +183,12 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
         ), charged AS (
             SELECT debit_pool AS pool_id, sum(amount) AS amount FROM entries WHERE kind = 'charge' GROUP BY debit_pool
         ), funded AS (
-            SELECT pool_id, sum(amount) AS amount FROM (
+            SELECT pool_id, sum(amount) AS amount, -least(sum(least(amount, 0)), 0) AS withdrawn FROM (
                 SELECT credit_pool AS pool_id, amount FROM entries WHERE kind IN ('gift', 'payment')
                 UNION ALL SELECT debit_pool, -amount FROM entries WHERE kind IN ('gift', 'payment')
             ) moved GROUP BY pool_id
         ), logged AS (
-            SELECT owner_id AS pool_id, sum(charged) AS amount FROM usage GROUP BY owner_id
+            SELECT owner_id AS pool_id, sum(charged) AS amount FROM usage_ever GROUP BY owner_id
         ), compared AS (
             SELECT 'leased: leases of live processes' AS what, p.id AS subject, p.leased AS recorded, s.amount AS summed
             FROM pools p LEFT JOIN leased s ON s.pool_id = p.id
@@ -138,7 +201,16 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
             UNION ALL SELECT 'used: usage rows', p.id, p.used, s.amount
             FROM pools p LEFT JOIN logged s ON s.pool_id = p.id WHERE p.kind = 'wallet'
             UNION ALL SELECT 'written off: usage rows', 'house/written_off',
-                (SELECT sum(amount) FROM entries WHERE kind = 'write_off'), (SELECT sum(written_off) FROM usage)
+                (SELECT sum(amount) FROM entries WHERE kind = 'write_off'), (SELECT sum(written_off) FROM usage_ever)
+            UNION ALL SELECT 'leased and held: free before', p.id, p.leased + p.held,
+                least(p.leased + p.held, p.funded - p.used + coalesce(s.withdrawn, 0))
+            FROM pools p LEFT JOIN funded s ON s.pool_id = p.id WHERE p.kind = 'wallet'
+            UNION ALL SELECT 'a call is settled once', request_id, count(*), 1
+            FROM usage GROUP BY request_id HAVING count(*) > 1
+            UNION ALL SELECT 'cost: charged and written off', request_id, cost, charged + written_off
+            FROM usage WHERE cost <> charged + written_off
+            UNION ALL SELECT 'the log refused a call', record ->> 'request_id', (record ->> 'cost')::numeric::bigint, 0
+            FROM usage_refused
             UNION ALL SELECT 'a closed process leases', process_id::text, granted - charged, 0
             FROM leases JOIN processes p ON p.id = process_id AND p.state <> 'live'
         )
@@ -160,3 +232,50 @@ async def find_answer(connection: Connection, owner_id: AccountId, upstream_id: 
         upstream_id,
     )
     return found
+
+
+async def alert(connection: Connection, month: str, after: PoolId, limit: int) -> list[asyncpg.Record]:
+    """Of the next LIMIT keys' months of MONTH ('2026-11') that may have news, in the order of their ids: mark what is
+    alerted of, and tell it: the percentage alerted `before` and the `level` now.
+
+    A month is used up (100) where nothing is left, and where 80 % is used and a call was refused, since calls rarely
+    cost just what is left. A raised limit takes back what was alerted. Locked pools are left for the next time.
+    """
+    return await connection.fetch(
+        """
+        WITH news AS MATERIALIZED (
+            SELECT id, owner_id, funded, used, alerted, raised_at, alerted > 0 AND funded > alerted_limit AS is_raised
+            FROM pools
+            WHERE kind = 'key_month' AND right(id, 7) = $1 AND id > $2 AND funded > 0
+                AND (alerted < 100 AND used * 5 >= funded * 4 OR alerted > 0 AND funded > alerted_limit)
+            ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+        ), levels AS (
+            SELECT n.*, CASE
+                WHEN used >= funded THEN 100
+                WHEN used * 5 < funded * 4 THEN 0
+                WHEN NOT is_raised AND EXISTS (
+                    SELECT FROM usage u
+                    WHERE u.owner_id = n.owner_id AND u.key_id = split_part(n.id, '/', 1)
+                        AND u.started_at > greatest(now() - interval '10 minutes', n.raised_at)
+                        AND u.error_type = 'spending_limit_reached'
+                ) THEN 100
+                ELSE 80 END AS level
+            FROM news n
+        ), marked AS (
+            UPDATE pools p
+            SET alerted = l.level, alerted_limit = l.funded,
+                raised_at = CASE WHEN l.is_raised THEN clock_timestamp() ELSE l.raised_at END
+            FROM levels l WHERE p.id = l.id AND (l.level > l.alerted OR l.is_raised)
+        )
+        SELECT id, owner_id, funded, used, alerted AS before, level FROM levels ORDER BY id
+        """,
+        month,
+        after,
+        limit,
+    )
+
+
+async def spent(connection: Connection, owner_id: AccountId, pools: list[PoolId]) -> dict[PoolId, int]:
+    """What was charged to an owner's POOLS; those that were never used are missing."""
+    rows = await connection.fetch("SELECT id, used FROM pools WHERE owner_id = $1 AND id = ANY ($2)", owner_id, pools)
+    return {PoolId(row["id"]): row["used"] for row in rows}

@@ -1,4 +1,4 @@
-"""What operators and the supervisor do: add credits, read balances, check the sums, clear up after a crash."""
+"""What operators do: add credits, read balances, check the sums."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -6,12 +6,13 @@ from enum import StrEnum
 import asyncpg
 import msgspec
 
-from hypereal.kit.clock import boot_id
+from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Connection, Database
 from hypereal.kit.errors import NotFound
-from hypereal.kit.ids import AccountId, PoolId
+from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import store
+from hypereal.ledger.request_log import store as request_log
 
 DIFFERENCES_MAX = 1_000
 NOTE_LENGTH_MAX = 1_000
@@ -81,6 +82,15 @@ async def balance(database: Database, owner_id: AccountId) -> Balance:
     return Balance(ledger=Micro(row["ledger"]), free=Micro(row["free"]))
 
 
+async def spent_this_month(database: Database, owner_id: AccountId, keys: Collection[KeyId]) -> dict[KeyId, Micro]:
+    """What was charged to each of the owner's KEYS in this calendar month, UTC. Only keys with a limit are counted."""
+    month = f"{utc_now():%Y-%m}"
+    pools = {PoolId(f"{key_id}/{month}"): key_id for key_id in keys}
+    async with database.connection() as connection:
+        used = await store.spent(connection, owner_id, list(pools))
+    return {key_id: Micro(used.get(pool_id, 0)) for pool_id, key_id in pools.items()}
+
+
 async def find_answer(database: Database, owner_id: AccountId, upstream_id: str) -> str | None:
     """'provider:model' of the target that gave the owner's answer UPSTREAM_ID; None where the owner has none such."""
     async with database.connection() as connection:
@@ -91,17 +101,8 @@ async def audit(database: Database) -> list[Difference]:
     """The invariants of docs/money.md as far as rows can show them: empty where all sums agree, else at most 1,000."""
     async with database.connection() as connection:
         rows = await store.differences(connection, DIFFERENCES_MAX)
-    return [Difference(**dict(row)) for row in rows]
-
-
-async def close_dead(database: Database, instance_id: str, alive_pids: Collection[int]) -> int:
-    """Close the data processes of this instance that do not run any more; returns how many.
-
-    Their leases go back. A call that such a process had not settled costs its customer nothing.
-    """
-    async with database.connection() as connection:
-        dead = await store.dead_processes(connection, instance_id, boot_id(), list(alive_pids))
-        return sum([await store.close_process(connection, process_id) for process_id in dead])
+        rows += await request_log.differences(connection, DIFFERENCES_MAX)
+    return [Difference(**dict(row)) for row in rows[:DIFFERENCES_MAX]]
 
 
 async def close_all(connection: Connection) -> int:

@@ -1,6 +1,7 @@
 """Requests per minute and owner, over all processes: each takes slices of the owner's window and spends them in memory.
 
 Windows are minutes of the database's clock. A slice is worth nothing after its window, so nothing is ever given back.
+While the database is away each data process of a host counts alone, up to its share of the limit.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from hypereal.kit.ids import AccountId
 from hypereal.limits import store
 
 SLICES_PER_PROCESS = 8
+ALONE_S = 60.0
 WINDOWS_MAX = 100_000
 ROUNDS_MAX = 8
 
@@ -56,6 +58,7 @@ class RateLimiter:
 
     def __init__(self, database: Database, *, processes: int) -> None:
         self._database = database
+        self._processes = processes
         self._shares = SLICES_PER_PROCESS * processes
         self._windows: dict[AccountId, _Window] = {}
         self._fetches: dict[AccountId, asyncio.Task[None]] = {}
@@ -83,7 +86,7 @@ class RateLimiter:
     async def fetch(self, owner_id: AccountId, per_minute: int) -> Quota:
         """Take a slice of the window, then admit. Callers of one owner share one query.
 
-        Raises RateLimited, and Overloaded where the database is away.
+        Raises RateLimited, and Overloaded where the database is away and nothing is known of the owner.
         """
         self._wanted[owner_id] = self._wanted.get(owner_id, 0) + 1
         try:
@@ -107,7 +110,17 @@ class RateLimiter:
         try:
             await in_time(task)
         except UNREACHABLE:
-            raise Overloaded("The rate limit cannot be checked at the moment. Please try again.") from None
+            if not self._count_alone(owner_id, per_minute):
+                raise Overloaded("The rate limit cannot be checked at the moment. Please try again.") from None
+
+    def _count_alone(self, owner_id: AccountId, per_minute: int) -> bool:
+        """Take this process's share of the limit, where the last minute that was counted is over."""
+        former, now_s = self._windows.get(owner_id), monotonic()
+        if former is None or former.ends_s > now_s:
+            return False
+        share = max(1, per_minute // self._processes)
+        self._windows[owner_id] = _Window(per_minute, share, per_minute, now_s + ALONE_S)
+        return True
 
     def _taken(self, owner_id: AccountId, task: asyncio.Task[None]) -> None:
         del self._fetches[owner_id]

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hypereal.accounts import NO_KEY, KeyCache, Principal, choose_credential
+from hypereal.accounts import NO_KEY, KeyCache, Principal, choose_credential, permit_address
 from hypereal.kit.access import ApiRoute, Caller, Permission
 from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.errors import AuthenticationFailed, NotFound, Overloaded, PermissionDenied
@@ -61,7 +61,10 @@ class Door:
 
     async def _let_in(self, request: Request, permission: Permission) -> Caller:
         principal = await self._authenticated(request)
-        quota = await self._limiter.fetch(principal.owner_id, self.per_minute)
+        if principal.networks is not None:
+            permit_address(principal, request.headers.get("x-forwarded-for", ""))
+        per_minute = principal.requests_per_minute or self.per_minute
+        quota = await self._limiter.fetch(principal.owner_id, per_minute)
         request.state.told = quota.headers
         caller = Caller(owner_id=principal.owner_id, key_id=principal.key_id, permissions=permissions_of(principal))
         if permission not in caller.permissions:
@@ -99,7 +102,8 @@ def permissions_of(principal: Principal) -> frozenset[Permission]:
 
 
 def _is_limited(principal: Principal) -> bool:
-    return principal.spending_limit is not None or principal.models is not None or principal.expires_at is not None
+    limits = (principal.spending_limit, principal.models, principal.networks, principal.expires_at)
+    return any(limit is not None for limit in limits)
 
 
 def _why_not(principal: Principal, permission: Permission) -> str:

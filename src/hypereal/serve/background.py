@@ -4,13 +4,15 @@ import asyncio
 import signal
 
 from hypereal import jobs
+from hypereal.accounts import worker as accounts
 from hypereal.conversations import worker as conversations
 from hypereal.jobs import worker as queue
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.settings import Settings
+from hypereal.ledger import worker as ledger
 
-HANDLERS: tuple[jobs.Handler, ...] = ()
-SCHEDULES = (*conversations.SCHEDULES, *queue.SCHEDULES)
+HANDLERS = (*accounts.HANDLERS,)
+SCHEDULES = (*conversations.SCHEDULES, *ledger.SCHEDULES, *queue.SCHEDULES)
 
 
 def engine(database: Database, feed: Feed, settings: Settings) -> jobs.Engine:

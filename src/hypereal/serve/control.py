@@ -4,10 +4,13 @@ The data processes relay to it, so who asks is told by them alone (`x-forwarded-
 """
 
 import asyncio
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,8 +19,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hypereal import catalog, ledger, providers
 from hypereal.accounts import KeyCache
 from hypereal.accounts import routes as account_routes
+from hypereal.catalog import Catalog, Model
 from hypereal.gateway import FINAL_STATUSES
 from hypereal.kit import clock, log, settings
 from hypereal.kit.access import ApiRoute
@@ -47,8 +52,9 @@ class Control:
         self._database = Database(spec.database_url, connections_max=read.database.connections_max)
         self._feed = Feed(spec.database_url)
         self._engine = background.engine(self._database, self._feed, read) if spec.runs_jobs else None
+        self._catalog = _catalog(spec, read)
+        self._api = api_routes(self._database, self._find_model)
         self._traces = tracing.exporter(spec.traces_socket, read)
-        self._api = api_routes(self._database)
         self._door = Door(
             KeyCache(self._database, self._feed),
             RateLimiter(self._database, processes=ONE_BY_ONE),
@@ -74,7 +80,11 @@ class Control:
         """SIGHUP: read the settings again; where they are wrong, the data processes say so."""
         with suppress(settings.BadSettings):
             self._settings = settings.load(self._spec.config_path, self._spec.overrides)
+            self._catalog = _catalog(self._spec, self._settings)
             self._door.per_minute = self._settings.limits.requests_per_minute
+
+    def _find_model(self, name: str) -> Model | None:
+        return self._catalog.find(name)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -98,9 +108,23 @@ class Control:
         return JSONResponse(openapi.document(self._api))
 
 
-def api_routes(database: Database) -> list[ApiRoute]:
-    """Every route that the capabilities declare."""
-    return [*account_routes.routes(database), *ledger_routes.routes(database)]
+def api_routes(database: Database, find_model: Callable[[str], Model | None]) -> list[ApiRoute]:
+    """Every route that the capabilities declare. FIND_MODEL knows models by any of their names."""
+
+    def model_id(name: str) -> str | None:
+        model = find_model(name)
+        return None if model is None else model.id
+
+    return [
+        *account_routes.routes(database, partial(ledger.spent_this_month, database), model_id),
+        *ledger_routes.routes(database),
+    ]
+
+
+def _catalog(spec: ProcessSpec, read: settings.Settings) -> Catalog:
+    known = providers.load(read.providers, os.environ, Path(spec.local_model_socket))
+    dialects = {name: frozenset(provider.base_urls) for name, provider in known.items()}
+    return catalog.load(read.models, dialects)
 
 
 async def _tick() -> None:

@@ -21,7 +21,7 @@ from hypereal.gateway import Plane, Routing, Traces
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
-from hypereal.ledger import Ledger
+from hypereal.ledger import Ledger, Terms
 from hypereal.limits import RateLimiter
 from hypereal.net import Address, Connection, Pool
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
@@ -47,16 +47,16 @@ class DataProcess:
         self._make_ledger = make_ledger
         self._stop = asyncio.Event()
         self._snapshot_file = Path(spec.run_dir) / f"metrics-{spec.name}.json"
+        self._prices = catalog.PriceCache(self._database, self._feed, self._reprice)
+        self._catalog: catalog.Catalog
+        """As the files say."""
         self._plane: Plane
 
     async def run(self) -> None:
         """Serve until told to stop, then drain."""
         loop = asyncio.get_running_loop()
         await self._database.open()
-        minimum = Micro(self._settings.ledger.minimum_balance_credits * MICRO_PER_CREDIT)
-        ledger = self._make_ledger(
-            self._spec.database_url, self._feed, instance_id=self._spec.instance_id, balance_min=minimum
-        )
+        ledger = self._make_ledger(self._database, self._feed, _terms(self._settings, self._spec.instance_id))
         await ledger.open()
         control = Pool(Address(path=self._spec.control_socket))
         keys = KeyCache(self._database, self._feed)
@@ -65,6 +65,7 @@ class DataProcess:
         plane = self._plane = Plane(
             self._database, keys, ledger, limiter=limiter, conversations=conversations, control=control
         )
+        await self._prices.open()
         if self._spec.traces_socket:
             plane.traces = Traces(self._spec.traces_socket)
         self._configure()
@@ -82,6 +83,7 @@ class DataProcess:
         server.close()
         await self._drain(self._settings.server.drain_s)
         sweeper.cancel()
+        await self._prices.close()
         if plane.traces is not None:
             plane.traces.close()
         await conversations.close()
@@ -94,8 +96,13 @@ class DataProcess:
         """Build what an operator can change: catalog, providers, limits."""
         known = providers.load(self._settings.providers, os.environ, Path(self._spec.local_model_socket))
         dialects = {name: frozenset(provider.base_urls) for name, provider in known.items()}
-        models = catalog.load(self._settings.models, dialects)
-        self._plane.configure(self._settings, models, Routing(known, self._plane.pools))
+        self._catalog = catalog.load(self._settings.models, dialects)
+        priced = self._catalog.repriced(self._prices.in_force())
+        self._plane.configure(self._settings, priced, Routing(known, self._plane.pools))
+
+    def _reprice(self) -> None:
+        """Other prices are in force: calls from now on take these."""
+        self._plane.configure(self._settings, self._catalog.repriced(self._prices.in_force()), self._plane.routing)
 
     def _reload(self) -> None:
         """SIGHUP: read the settings again; where they are wrong, say so and keep the old ones."""
@@ -146,6 +153,16 @@ class DataProcess:
             connection.transport.abort()
         plane.pools.close()
         await asyncio.sleep(0)
+
+
+def _terms(given: settings.Settings, instance_id: str) -> Terms:
+    return Terms(
+        instance_id=instance_id,
+        balance_min=Micro(given.ledger.minimum_balance_credits * MICRO_PER_CREDIT),
+        spool_dir=given.spool_dir,
+        lease_offline_s=given.ledger.lease_offline_s,
+        waits_for_commit=given.ledger.durability == "database",
+    )
 
 
 def main(make_ledger: MakeLedger = Ledger) -> None:

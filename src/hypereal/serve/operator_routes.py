@@ -2,7 +2,7 @@
 
 import hmac
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from hypereal.kit.db import UNREACHABLE, Database, in_time
 from hypereal.kit.errors import PermissionDenied
 from hypereal.kit.money import MICRO_PER_CREDIT
 from hypereal.kit.settings import Settings
+from hypereal.ledger import SpoolFigures
 from hypereal.serve import migrate
 from hypereal.serve.child import ProcessSpec
 from hypereal.serve.snapshots import read_snapshots
@@ -49,10 +50,14 @@ class OperatorRoutes:
             database, migrations = "ok", "ok" if is_current else "not at the newest revision"
         except UNREACHABLE:
             database, migrations = "unreachable", "unknown"
-        alive = len(read_snapshots(self._run_dir))
+        snapshots = read_snapshots(self._run_dir)
+        alive = len(snapshots)
         processes = "ok" if alive >= self._workers else f"{alive} of {self._workers} data processes report"
         checks = {"database": database, "migrations": migrations, "data_processes": processes}
         ready = all(state == "ok" for state in checks.values())
+        # What is settled is billed from memory then: to be seen, and no reason to send callers elsewhere.
+        lost = [f"{one.process}: {one.spool.state}" for one in snapshots if one.spool.state != "ok"]
+        checks["spool"] = ", ".join(lost) or "ok"
         return JSONResponse({"status": "ok" if ready else "not ready", **checks}, 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
@@ -94,6 +99,11 @@ class _Collector:
             for snapshot in self._snapshots:
                 gauge.add_metric([snapshot.process], getattr(snapshot, name))
             yield gauge
+        for name, (help_text, of) in _SPOOL.items():
+            gauge = GaugeMetricFamily(f"hypereal_spool_{name}", help_text, labels=["process"])
+            for snapshot in self._snapshots:
+                gauge.add_metric([snapshot.process], of(snapshot.spool))
+            yield gauge
         dropped = CounterMetricFamily(
             "hypereal_conversations_dropped",
             "Conversations that should have been kept and were lost.",
@@ -118,6 +128,13 @@ _GAUGES = {
     "calls_open": "Calls whose answer is not whole yet.",
     "body_bytes": "Bytes of request bodies held.",
     "unsettled": "Settled calls that the database does not know yet.",
+}
+_SPOOL: dict[str, tuple[str, Callable[[SpoolFigures], float]]] = {
+    "writable": ("1 while what is settled is written to the spool; 0: billed from memory.", lambda s: s.state == "ok"),
+    "waiting_bytes": ("Written to the spool, and not acknowledged by the database.", lambda s: s.waiting_bytes),
+    "segments": ("Files of the spool.", lambda s: s.segments),
+    "acked_age_seconds": ("Since the database last acknowledged a batch.", lambda s: s.acked_age_s),
+    "quarantined": ("Damaged files of spools that were moved aside.", lambda s: s.quarantined),
 }
 _COUNTERS = {
     "input_tokens": "Input tokens that were not cached.",

@@ -30,6 +30,7 @@ from hypereal.wire.needs import needs_of
 from hypereal.wire.openai_chat import OpenAIChat
 from hypereal.wire.openai_responses import OpenAIResponses
 from hypereal.wire.request import Request
+from hypereal.wire.tags import tags_of
 from hypereal.wire.upstream_errors import UpstreamError, upstream_error
 from hypereal.wire.usage import PROFILES, Profile
 
@@ -90,5 +91,6 @@ __all__ = [
     "read_by_shape",
     "report_in_answer",
     "report_in_stream",
+    "tags_of",
     "upstream_error",
 ]

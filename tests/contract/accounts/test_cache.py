@@ -6,12 +6,24 @@ from datetime import timedelta
 
 import pytest
 
-from hypereal.accounts import KeyCache, KeyChange, KeyTerms, NewKey, change_key, create_key, create_user, revoke_key
+from hypereal.accounts import (
+    KeyCache,
+    KeyChange,
+    KeyTerms,
+    NewKey,
+    change_key,
+    create_key,
+    create_user,
+    permit_address,
+    revoke_key,
+    rotate_key,
+    set_rate,
+)
 from hypereal.accounts import cache as cache_module
 from hypereal.kit import db as db_module
-from hypereal.kit.clock import coarse, utc_now
+from hypereal.kit.clock import coarse, next_month_start, utc_now
 from hypereal.kit.db import Database, Feed
-from hypereal.kit.errors import AuthenticationFailed, Overloaded
+from hypereal.kit.errors import AuthenticationFailed, Overloaded, PermissionDenied, SpendingLimitReached
 from hypereal.kit.ids import hash_key, new_key
 from hypereal.kit.money import Micro
 
@@ -137,6 +149,66 @@ async def test_outage_is_not_a_bad_key(made, cache, monkeypatch):
     monkeypatch.setattr(coarse, "monotonic_s", coarse.monotonic_s + 601)
     with pytest.raises(Overloaded):
         await cache.fetch(made.secret.encode())
+
+
+async def test_a_rotated_out_secret_works_until_its_grace_time_ends(database, made, cache):
+    owner_id, former = made.key.owner_id, made.secret.encode()
+    rotated = await rotate_key(database, owner_id, made.key.id, 3600)
+    principal = await cache.fetch(former)
+    assert principal.key_id == (await cache.fetch(rotated.secret.encode())).key_id == made.key.id
+    assert principal.expires_at == pytest.approx(utc_now().timestamp() + 3600, abs=60)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE keys SET former_until = now() - interval '1 s'")
+    cache._changed(made.key.id)
+    with pytest.raises(AuthenticationFailed, match="expired"):
+        await cache.fetch(former)
+    assert (await cache.fetch(rotated.secret.encode())).expires_at is None
+
+
+async def test_a_secret_that_was_rotated_out_twice_is_unknown(database, made, cache):
+    owner_id = made.key.owner_id
+    second = await rotate_key(database, owner_id, made.key.id)
+    await rotate_key(database, owner_id, made.key.id)
+    with pytest.raises(AuthenticationFailed, match="Unknown"):
+        await cache.fetch(made.secret.encode())
+    assert await cache.fetch(second.secret.encode())
+
+
+async def test_a_rotation_without_grace_ends_the_old_secret_at_once(database, made, cache):
+    await rotate_key(database, made.key.owner_id, made.key.id, 0)
+    with pytest.raises(AuthenticationFailed):
+        await cache.fetch(made.secret.encode())
+
+
+async def test_a_key_that_its_budget_stopped_is_402_and_says_when_it_resets(database, made, cache):
+    async with database.connection() as connection:
+        await connection.execute("UPDATE keys SET stopped_at = now()")
+    for _ in range(2):  # from the database, then from memory
+        with pytest.raises(SpendingLimitReached) as refused:
+            await cache.fetch(made.secret.encode())
+        assert refused.value.details["resets_at"] == f"{next_month_start(utc_now()):%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def test_a_rate_of_the_accounts_own_is_known_at_once(database, made, cache, feed):
+    feed.start()
+    await feed.connected.wait()
+    secret = made.secret.encode()
+    assert (await cache.fetch(secret)).requests_per_minute is None
+    for rate in (7, None):
+        await set_rate(database, made.key.owner_id, rate)
+        async with asyncio.timeout(5):
+            while cache.get(hash_key(secret)) is not None:
+                await asyncio.sleep(0.01)
+        assert (await cache.fetch(secret)).requests_per_minute == rate
+
+
+async def test_a_key_bound_to_addresses_says_so(database, made, cache):
+    await change_key(database, made.key.owner_id, made.key.id, KeyChange(allowed_ips=("10.0.0.0/8",)))
+    principal = await cache.fetch(made.secret.encode())
+    permit_address(principal, "10.1.2.3")
+    for address in ("11.1.2.3", "unknown", ""):
+        with pytest.raises(PermissionDenied):
+            permit_address(principal, address)
 
 
 async def test_database_that_says_nothing_is_not_waited_for(database, made, cache, monkeypatch):

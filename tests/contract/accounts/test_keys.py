@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hypereal.accounts import KeyChange, KeyTerms, change_key, create_key, create_user, list_keys, revoke_key
+from hypereal.accounts import (
+    KeyChange,
+    KeyTerms,
+    change_key,
+    create_key,
+    create_user,
+    list_keys,
+    revoke_key,
+    rotate_key,
+)
 from hypereal.kit.errors import InvalidRequest, NotFound
 from hypereal.kit.ids import AccountId, hash_key
 from hypereal.kit.money import Micro
@@ -14,6 +23,8 @@ TERMS = KeyTerms(
     scopes=frozenset({"inference", "account"}),
     models=frozenset({"gpt-5"}),
     spending_limit=Micro(5),
+    auto_disable=True,
+    allowed_ips=("10.0.0.0/8", "2001:db8::1/128"),
     expires_at=datetime(2030, 1, 1, tzinfo=UTC),
 )
 
@@ -83,3 +94,35 @@ async def test_key_of_another_owner_is_not_there(database):
 async def test_terms_that_make_no_sense_are_refused(database, terms):
     with pytest.raises(InvalidRequest):
         await create_key(database, await owner(database), terms)
+
+
+@pytest.mark.parametrize("addresses", [(), ("ten",), ("10.0.0.0/33",), tuple(f"10.0.0.{n}" for n in range(101))])
+async def test_addresses_that_are_none_are_refused(addresses, database):
+    with pytest.raises(InvalidRequest) as refused:
+        await create_key(database, await owner(database), KeyTerms(allowed_ips=addresses))
+    assert refused.value.param == "allowedIps"
+
+
+async def test_a_rotated_key_is_the_same_key_with_another_secret(database):
+    owner_id = await owner(database)
+    made = await create_key(database, owner_id, TERMS)
+    rotated = await rotate_key(database, owner_id, made.key.id, 3600)
+    assert rotated.secret != made.secret
+    assert (rotated.key.id, rotated.key.hint) == (made.key.id, rotated.secret[-4:])
+    assert rotated.key.spending_limit == made.key.spending_limit
+    assert rotated.key.former_until is not None
+
+
+@pytest.mark.parametrize("grace_s", [-1, 30 * 24 * 3600 + 1, float("nan"), float("inf")])
+async def test_a_grace_time_has_bounds(grace_s, database):
+    owner_id = await owner(database)
+    made = await create_key(database, owner_id, TERMS)
+    with pytest.raises(InvalidRequest) as refused:
+        await rotate_key(database, owner_id, made.key.id, grace_s)
+    assert refused.value.param == "graceSeconds"
+
+
+async def test_nobody_rotates_the_keys_of_others(database):
+    made = await create_key(database, await owner(database), TERMS)
+    with pytest.raises(NotFound):
+        await rotate_key(database, await owner(database, "eve@example.com"), made.key.id)

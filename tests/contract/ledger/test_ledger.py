@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import asyncpg
 import msgspec
@@ -15,19 +16,34 @@ from hypereal.kit import clock
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.errors import InsufficientCredits, Overloaded, SpendingLimitReached
 from hypereal.kit.money import Micro
-from hypereal.ledger import AlreadySettled, Credit, Ledger, UsageRow, add_credits, audit, balance, close_dead, store
+from hypereal.ledger import (
+    AlreadySettled,
+    Credit,
+    Ledger,
+    Terms,
+    UsageRow,
+    add_credits,
+    audit,
+    balance,
+    close_dead,
+    store,
+)
 from hypereal.ledger import ledger as ledger_module
 from hypereal.ledger.books import Books
+from hypereal.ledger.spool import Spool
 
 
 @pytest.fixture
-async def start(database_url: str) -> AsyncIterator[Callable[..., object]]:
+async def start(database: Database, tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
     """Opens ledgers; those that the test did not close are closed after it."""
     async with AsyncExitStack() as stack:
 
-        async def begin(instance_id: str = "one", balance_min: float = 0, url: str = database_url) -> Ledger:
-            feed = Feed(url)
-            ledger = Ledger(url, feed, instance_id=instance_id, balance_min=micro(balance_min))
+        async def begin(
+            instance_id: str = "one", balance_min: float = 0, at: Database = database, **terms: object
+        ) -> Ledger:
+            feed = Feed(at.url)
+            given = {"spool_dir": tmp_path / instance_id, **terms}
+            ledger = Ledger(at, feed, Terms(instance_id=instance_id, balance_min=micro(balance_min), **given))
             feed.start()
             stack.push_async_callback(feed.stop)
             await ledger.open()
@@ -183,7 +199,7 @@ async def test_lost_connections_lose_nothing_and_double_nothing(database, start)
 async def test_without_a_database_holds_are_refused_in_time_and_not_with_402(start, monkeypatch):
     monkeypatch.setattr(ledger_module, "WAIT_S_MAX", 0.2)
     monkeypatch.setattr(ledger_module, "TICK_S", 0.05)
-    ledger = await start(url="postgresql://nobody@/nothing?host=/nowhere")
+    ledger = await start(at=Database("postgresql://nobody@/nothing?host=/nowhere"))
     with pytest.raises(Overloaded):
         await asyncio.wait_for(held(ledger, Caller(owner_id="acc_ada"), micro(1)), 2)
     monkeypatch.setattr(ledger_module, "CLOSE_S_MAX", 0.1)
@@ -271,32 +287,38 @@ async def test_killed_process_charges_nothing_unsettled_and_its_leases_go_back(d
 
 async def test_process_of_an_earlier_boot_is_dead_whatever_its_pid(database, start, monkeypatch):
     await held(await start("host"), Caller(owner_id=await make_account(database, 1)), micro(1))
-    monkeypatch.setattr("hypereal.ledger.wallets.boot_id", lambda: "the next boot")
+    monkeypatch.setattr("hypereal.ledger.reclaim.boot_id", lambda: "the next boot")
     assert await close_dead(database, "host", [os.getpid()]) == 1
 
 
-async def test_fenced_process_takes_a_new_number_and_charges_nothing_for_what_it_held(database, start):
-    caller = Caller(owner_id=await make_account(database, 10))
+async def test_fenced_process_takes_a_new_number_and_what_it_held_is_settled_late(database, start):
+    caller = Caller(owner_id=await make_account(database, 30))
     ledger = await start("host")
     hold = await held(ledger, caller, micro(4))
     await close_dead(database, "host", [])
-    later = await held(ledger, caller, micro(5))  # more than it has leased ahead
-    assert ledger.settle(hold, micro(4), USAGE, usage_row(caller)).written_off == micro(4)
+    later = await held(ledger, caller, micro(10))  # more than it has leased ahead
+    late = ledger.settle(hold, micro(40), USAGE, usage_row(caller))
+    assert late.charged == micro(40)  # at most
     assert ledger.settle(later, micro(5), USAGE, usage_row(caller)).charged == micro(5)
     await ledger.close()
-    assert (await balance(database, caller.owner_id)).free == micro(5)
+    wallet = await balance(database, caller.owner_id)
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT charged, written_off FROM usage ORDER BY cost")
+    assert rows[0]["charged"] == micro(5)
+    assert 0 < rows[1]["charged"] == micro(40) - rows[1]["written_off"] <= micro(20)
+    assert wallet.ledger == wallet.free == micro(25) - rows[1]["charged"]
     assert await audit(database) == []
 
 
 async def test_batch_that_does_not_follow_the_last_is_fenced(database):
     """So it looks after a failover to a database that had not heard of everything."""
-    books = Books(Micro(0))
+    books = Books(Micro(0), Spool())
     books.hold(Caller(owner_id=await make_account(database, 10)), micro(1), lambda: None)
-    skipping = msgspec.structs.replace(books.batch(), number=2)
+    skipping = msgspec.structs.replace(books.batch(), start=7)
     async with database.connection() as connection:
-        process_id = await store.open_process(connection, "one", 1, "boot", 60)
+        process_id = await store.open_process(connection, "one", 1, "boot", start=0, live_s=60)
         with pytest.raises(asyncpg.PostgresError) as refusal:
-            await connection.fetch(store.FLUSH, *ledger_module.arguments(process_id, skipping))
+            await connection.fetch(store.FLUSH, *ledger_module.arguments(process_id, skipping, 60))
     assert refusal.value.sqlstate == store.FENCED
 
 
@@ -312,17 +334,17 @@ async def test_row_that_the_table_refuses_does_not_stop_the_others(database, sta
         rows = await connection.fetch("SELECT attempts, charged FROM usage ORDER BY attempts")
     assert [tuple(row) for row in rows] == [(number, micro(1)) for number in (0, 1, 3, 4)]
     assert (await balance(database, caller.owner_id)).ledger == micro(5)
-    assert [difference.what for difference in await audit(database)] == ["used: usage rows"]
+    assert [difference.what for difference in await audit(database)] == ["the log refused a call", "used: usage rows"]
 
 
 async def test_idle_process_stays_live(database, start, monkeypatch):
     monkeypatch.setattr(ledger_module, "HEARTBEAT_S", 0.0)
     monkeypatch.setattr(ledger_module, "TICK_S", 0.01)
     await start()
-    read = "SELECT max(acked) FROM processes, pg_sleep(0.01)"
+    seen: set[int] = set()
     async with database.connection() as connection:
-        while (await connection.fetchval(read) or 0) < 3:
-            pass
+        while len(seen) < 3:
+            seen |= {row[0] for row in await connection.fetch("SELECT acked FROM processes, pg_sleep(0.01)")}
         live = await connection.fetchval("SELECT live_until > now() + interval '50 s' FROM processes")
     assert live
 

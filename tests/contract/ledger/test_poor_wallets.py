@@ -10,9 +10,9 @@ import pytest
 from tests.support.ledger import USAGE, Caller, decided, held, make_account, micro, usage_row
 
 from hypereal.kit.db import Database, Feed
-from hypereal.kit.errors import HyperealError, InsufficientCredits
+from hypereal.kit.errors import HyperealError, InsufficientCredits, SpendingLimitReached
 from hypereal.kit.money import Micro
-from hypereal.ledger import Ledger, audit, balance
+from hypereal.ledger import Ledger, Terms, audit, balance
 from hypereal.ledger import books as books_module
 from hypereal.ledger import ledger as ledger_module
 
@@ -24,15 +24,15 @@ FIT = 100
 class Processes:
     """Ledgers as so many data processes have them, each with its own connection for notices."""
 
-    def __init__(self, url: str, stack: AsyncExitStack) -> None:
-        self._url = url
+    def __init__(self, database: Database, stack: AsyncExitStack) -> None:
+        self._database = database
         self._stack = stack
 
     async def start(self, count: int) -> list[Ledger]:
         ledgers = []
         for number in range(count):
-            feed = Feed(self._url)
-            ledger = Ledger(self._url, feed, instance_id=f"host {number}", balance_min=Micro(0))
+            feed = Feed(self._database.url)
+            ledger = Ledger(self._database, feed, Terms(instance_id=f"host {number}", balance_min=Micro(0)))
             feed.start()
             self._stack.push_async_callback(feed.stop)
             await ledger.open()
@@ -43,9 +43,9 @@ class Processes:
 
 
 @pytest.fixture
-async def processes(database_url: str) -> AsyncIterator[Processes]:
+async def processes(database: Database) -> AsyncIterator[Processes]:
     async with AsyncExitStack() as stack:
-        yield Processes(database_url, stack)
+        yield Processes(database, stack)
 
 
 async def lease_ahead(ledgers: Sequence[Ledger], caller: Caller) -> None:
@@ -85,6 +85,9 @@ async def test_what_is_left_is_had_by_whoever_asks_and_not_overspent(
         refusals = await asyncio.gather(*(call(seed.choice(asked), caller, seed.random() / 50) for _ in range(CALLERS)))
     took_s = time.monotonic() - began_s
     admitted = refusals.count(None)
+    wanted = InsufficientCredits if scarce == "wallet" else SpendingLimitReached
+    assert all(isinstance(refusal, wanted) for refusal in refusals if refusal is not None)
+    assert all("resets_at" in refusal.details for refusal in refusals if isinstance(refusal, SpendingLimitReached))
     assert FIT * 95 // 100 <= admitted <= FIT, f"{admitted} in {took_s:.2f} s"
     for ledger in ledgers:
         await ledger.close()

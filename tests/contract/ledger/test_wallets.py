@@ -7,7 +7,9 @@ from hypereal.kit.db import Feed
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId
 from hypereal.kit.money import Micro
-from hypereal.ledger import Credit, EntryKind, Ledger, add_credits, audit, balance
+from hypereal.ledger import Credit, EntryKind, Ledger, Terms, add_credits, audit, balance
+
+CALLS, CHARGES, COSTS = (f"hours: {what} of usage rows" for what in ("calls", "charges", "costs"))
 
 
 async def test_one_reason_adds_credits_once(database):
@@ -44,14 +46,28 @@ async def test_credits_are_positive(database, amount):
         ("UPDATE pools SET leased = leased + 1 WHERE kind = 'wallet'", {"leased: leases of live processes"}),
         ("UPDATE pools SET held = held + 1 WHERE kind = 'wallet'", {"held: holds of jobs"}),
         ("UPDATE processes SET state = 'dead'", {"a closed process leases", "leased: leases of live processes"}),
-        ("UPDATE usage SET cost = cost + 1, written_off = written_off + 1", {"written off: usage rows"}),
-        ("DELETE FROM usage", {"used: usage rows", "written off: usage rows"}),
+        ("UPDATE usage SET cost = cost + 1, written_off = written_off + 1", {"written off: usage rows", COSTS}),
+        (
+            "UPDATE pools SET leased = leased + 2 * funded WHERE kind = 'wallet'",
+            {"leased: leases of live processes", "leased and held: free before"},
+        ),
+        (
+            "INSERT INTO usage SELECT * FROM json_populate_recordset(NULL::usage, (SELECT json_agg(to_jsonb(u) || "
+            "jsonb_build_object('started_at', started_at + interval '1 ms', 'cost', 0, 'charged', 0, 'written_off', 0))"
+            " FROM usage u))",
+            {"a call is settled once"},
+        ),
+        (
+            "ALTER TABLE usage DROP CONSTRAINT usage_check; UPDATE usage SET cost = cost + 1",
+            {"cost: charged and written off", COSTS},
+        ),
+        ("DELETE FROM usage", {"used: usage rows", "written off: usage rows", CALLS, CHARGES, COSTS}),
         ("DELETE FROM entries WHERE kind = 'charge'", {"used: charge entries"}),
     ],
 )
 async def test_audit_sees_a_planted_fault(database, database_url, fault, seen):
     caller = Caller(owner_id=await make_account(database, 100), spending_limit=micro(50))
-    ledger = Ledger(database_url, Feed(database_url), instance_id="one", balance_min=Micro(0))
+    ledger = Ledger(database, Feed(database_url), Terms(instance_id="one", balance_min=Micro(0)))
     await ledger.open()
     ledger.settle(await held(ledger, caller, micro(1)), micro(3), USAGE, usage_row(caller))
     await held(ledger, caller, micro(10))  # goes with what was settled

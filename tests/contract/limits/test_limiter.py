@@ -1,6 +1,7 @@
 """Rate quotas over several processes, by the database's minutes."""
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -50,6 +51,24 @@ async def test_processes_together_admit_exactly_the_limit(database):
     assert admitted == 50
 
 
+@pytest.mark.parametrize("processes", [1, 2, 4])
+async def test_of_200_at_once_what_fits_is_admitted_and_not_more(database, processes):
+    limiters = [RateLimiter(database, processes=processes) for _ in range(processes)]
+    seed = random.Random(7)
+
+    async def one() -> RateLimited | None:
+        try:
+            await seed.choice(limiters).fetch(ADA, 100)
+        except RateLimited as refusal:
+            return refusal
+        return None
+
+    refusals = await asyncio.gather(*(one() for _ in range(200)))
+    assert 95 <= refusals.count(None) <= 100
+    for refusal in filter(None, refusals):
+        assert 1 <= int(refusal.headers["x-ratelimit-reset"]) <= 60
+
+
 async def test_over_the_limit_is_refused_from_memory_with_the_headers(database, monkeypatch):
     limiter = RateLimiter(database, processes=1)
     await limiter.fetch(ADA, 1)
@@ -96,6 +115,23 @@ async def test_outage_is_served_from_what_is_left_then_refused_as_our_fault(data
     assert limiter.admit(ADA, 16) is None
     with pytest.raises(Overloaded):
         await limiter.fetch(ADA, 16)
+
+
+async def test_long_outage_is_counted_alone_up_to_the_share_of_each_process(database, monkeypatch):
+    limiter = RateLimiter(database, processes=4)
+    await limiter.fetch(ADA, 16)
+
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(limiter_module.store, "take", away)
+    now_s = time.monotonic()
+    monkeypatch.setattr(limiter_module, "monotonic", lambda: now_s + 61)
+    assert [(await limiter.fetch(ADA, 16)).remaining for _ in range(4)] == [3, 2, 1, 0]
+    with pytest.raises(RateLimited):
+        await limiter.fetch(ADA, 16)
+    with pytest.raises(Overloaded):
+        await limiter.fetch(AccountId("acc_unknown"), 16)
 
 
 async def test_database_that_says_nothing_is_not_waited_for(database, monkeypatch):

@@ -11,7 +11,7 @@ from hypereal.net import RequestHead
 from hypereal.serve.api import PREFIXES, paths_of
 from hypereal.serve.control import api_routes
 
-ROUTES = api_routes(Database("postgresql://nowhere"))
+ROUTES = api_routes(Database("postgresql://nowhere"), lambda _: None)
 BOTH = frozenset({"inference", "account"})
 QUOTA = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 

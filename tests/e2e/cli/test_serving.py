@@ -1,11 +1,13 @@
 """The commands beside a running server."""
 
+import http.client
 import json
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.e2e.cli.conftest import KEY, Installation, wait_until
@@ -65,6 +67,39 @@ def test_listed_keys_show_their_terms_and_no_secret(serving: Installation) -> No
     assert row["spending_limit"] == 12.5
     assert row["models"] == ["claude-sonnet-4-6", "gpt-5.4-mini"]
     assert row["hint"] == made["key"][-4:]
+
+
+def test_a_key_is_rotated_and_turned_off_and_on(serving: Installation) -> None:
+    made = serving.json("keys", "create", "--email", "ada@example.com", "--credits", "300")
+    rotated = serving.json("keys", "rotate", made["id"], "--grace-hours", "0")
+    wait_until(lambda: serving.status_of(made["key"]) == 401, NOTICE_S_MAX, "the old secret is refused")
+    assert serving.status_of(rotated["key"]) == 200
+    assert serving.json("keys", "disable", made["id"]) == {"id": made["id"], "active": False}
+    wait_until(lambda: serving.status_of(rotated["key"]) == 401, NOTICE_S_MAX, "the key is off")
+    assert serving.json("keys", "enable", made["id"]) == {"id": made["id"], "active": True}
+    wait_until(lambda: serving.status_of(rotated["key"]) == 200, NOTICE_S_MAX, "the key is on")
+    assert serving.run("keys", "enable", "key_none").returncode == 1
+
+
+def test_a_key_is_made_with_all_its_terms(serving: Installation) -> None:
+    made = serving.json(
+        *("keys", "create", "--email", "lin@example.com", "--spending-limit", "5", "--auto-disable"),
+        *("--allowed-ips", "10.0.0.0/8,127.0.0.1", "--scopes", "account,inference", "--expires", "2020-01-02"),
+    )
+    [row] = serving.json("keys", "list", "--email", "lin@example.com")["keys"]
+    assert (row["id"], row["state"], row["auto_disable"]) == (made["id"], "expired", True)
+    assert row["allowed_ips"] == ["10.0.0.0/8", "127.0.0.1/32"]
+    assert row["scopes"] == ["account", "inference"]
+    assert row["expires_at"] == "2020-01-02T00:00:00Z"
+    assert serving.run("keys", "create", "--email", "lin@example.com", "--scopes", "all").returncode == 1
+
+
+def test_a_user_gets_a_rate_of_their_own(serving: Installation) -> None:
+    serving.json("keys", "create", "--email", "ada@example.com")
+    limited = serving.json("users", "limit", "--email", "ada@example.com", "--requests-per-minute", "1200")
+    assert limited == {"email": "ada@example.com", "requests_per_minute": 1200}
+    assert serving.json("users", "limit", "--email", "ADA@example.com")["requests_per_minute"] is None
+    assert serving.run("users", "limit", "--email", "nobody@example.com").returncode == 1
 
 
 def test_a_password_can_be_given_where_no_other_user_sees_it(serving: Installation) -> None:
@@ -157,3 +192,81 @@ def test_a_later_start_says_two_lines_and_shows_no_key(serving: Installation) ->
     assert told.startswith("Hypereal serves http://127.0.0.1:")
     assert told.count("\n") == 2
     assert not KEY.search(told)
+
+
+def test_a_price_that_is_set_wins_over_the_files_and_its_history_is_kept(serving: Installation) -> None:
+    name = "gpt-5.4-nano"
+    files = serving.json("models", "prices", name)
+    assert files["prices"] == []
+    made = serving.json("models", "price", name, "--input", "1", "--output", "2.5", "--note", "as agreed")
+    assert (made["price"]["input"], made["price"]["output"], made["price"]["cache_read"]) == (100, 250, 10)
+    later = serving.json("models", "price", name, "--input", "2", "--output", "3", "--from", "2999-01-01")
+    assert later["from"] == "2999-01-01T00:00:00Z"
+    listed = {model["id"]: model for model in serving.json("models", "list")["models"]}
+    assert (listed[name]["price"]["input"], listed[name]["sources"]["price.input"]) == (100, "database")
+    assert listed[name]["price_version"] == made["version"] == f"p{made['id']}"
+    assert listed["gpt-5.4"]["sources"]["price.input"] == "built-in"
+    wait_until(lambda: _shown_price(serving, name) == 100, NOTICE_S_MAX, "the server knows")
+    assert [one["id"] for one in serving.json("models", "prices", name)["prices"]] == [later["id"], made["id"]]
+    assert "as agreed" in serving.run("models", "prices", name).stdout
+    assert serving.json("models", "price", name, "--cancel", str(later["id"])) == {
+        "model": name,
+        "cancelled": later["id"],
+    }
+    assert serving.run("models", "price", name, "--cancel", str(made["id"])).returncode == 1
+    assert serving.json("models", "price", name, "--files")["price"] is None
+    again = {model["id"]: model for model in serving.json("models", "list")["models"]}
+    assert again[name]["price"] == files["files"]
+
+
+def _shown_price(serving: Installation, name: str) -> float:
+    """The price of a million tokens of input, in credits, as the running server tells it."""
+    url = urlsplit(serving.address)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+    try:
+        connection.request("GET", f"/v1/models/{name}", headers={"authorization": f"Bearer {serving.first_key}"})
+        return float(json.loads(connection.getresponse().read())["price"]["input"])
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("no-such", "--input", "1", "--output", "1"), 1),
+        (("gpt-5", "--input", "1"), 2),
+        (("gpt-5", "--input", "x", "--output", "1"), 2),
+        (("gpt-5", "--input", "0", "--output", "1"), 1),
+        (("gpt-5", "--input", "1", "--output", "1", "--from", "2020-01-01"), 1),
+        (("gpt-5", "--input", "1", "--output", "1", "--from", "soon"), 2),
+        (("gpt-5", "--files", "--cancel", "1"), 2),
+        (("gpt-5",), 2),
+    ],
+)
+def test_a_price_that_cannot_be_is_refused(serving: Installation, arguments: tuple[str, ...], code: int) -> None:
+    done = serving.run("models", "price", *arguments)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    assert serving.json("models", "prices", "gpt-5")["prices"] == []
+
+
+def test_usage_shows_what_each_model_brought(serving: Installation) -> None:
+    shown = serving.json("usage", "--days", "2")
+    assert shown["total"]["calls"] == sum(model["calls"] for model in shown["models"])
+    assert all(model["upstream_cost"] is None for model in shown["models"])
+    assert serving.run("usage").stdout.startswith("model")
+    assert serving.run("usage", "--days", "0").returncode == 2
+
+
+def test_a_key_with_the_scope_account_sees_the_log_and_others_do_not(serving: Installation) -> None:
+    create = ("keys", "create", "--email", "olga@example.com", "--scopes")
+    statuses = {}
+    for scopes in ("inference", "account", "inference, account"):
+        key = serving.json(*create, scopes)["key"]
+        url = urlsplit(serving.address)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        connection.request("GET", "/api/api-usage", headers={"authorization": f"Bearer {key}"})
+        statuses[scopes] = connection.getresponse().status
+        connection.close()
+    assert statuses == {"inference": 403, "account": 200, "inference, account": 200}
+    assert serving.run(*create, "root").returncode == 1

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from hypereal import providers
-from hypereal.catalog import Catalog, Kind, load, loading
+from hypereal.catalog import Catalog, Kind, load, loading, price_of
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.settings import BadSettings
+from hypereal.kit.usage import Usage
 
 BUILT_IN = {name: row.base_urls for name, row in providers.load({}, {}, Path("/run/local.sock")).items()}
 ACME = {**BUILT_IN, "acme": (Dialect.OPENAI_CHAT,)}
@@ -135,6 +136,9 @@ def test_loading_twice_changes_nothing_of_the_operators_tables() -> None:
         ({"targets": ["nowhere:x"]}, "no provider 'nowhere'"),
         ({"targets": ["acme"]}, "not 'provider:model'"),
         ({"targets": []}, "needs targets"),
+        ({"targets": [{"target": "acme:x", "cost": {"input": 1}}]}, "cost: needs input and output"),
+        ({"targets": [{"target": "acme:x", "cost": {"input": 0, "output": 1}}]}, "cost: price.input: zero is refused"),
+        ({"targets": [{"target": "acme:x", "cost": 5}]}, "targets"),
         ({"targets": [{"target": "acme:x", "dialects": ["gemini"]}]}, "does not speak gemini"),
         ({"kind": "picture"}, "picture"),
         ({"kind": "image", "endpoints": ["gemini"]}, "only models of kind chat"),
@@ -179,3 +183,14 @@ def test_a_family_of_a_model_that_is_not_there_is_refused() -> None:
     family = loading._FamilyTable(pattern="gpt-.*", model="gpt-99")
     with pytest.raises(BadSettings, match="there is no model 'gpt-99'"):
         loading._families([family], {})
+
+
+def test_a_target_says_what_its_vendor_takes() -> None:
+    cost = {"input": Decimal("0.5"), "output": 5}
+    free = {"input": 0, "output": 0, "free": True, "web_search": 0}
+    targets = [{"target": "acme:x", "cost": cost}, {"target": "acme:own", "cost": free}, "acme:y"]
+    known, own, unknown = loaded({"m": {"targets": targets, "price": {"input": 1, "output": 10}}}).models["m"].targets
+    assert known.cost is not None and own.cost is not None
+    assert (known.cost.input, known.cost.output, known.cost.cache_read) == (50_000_000, 500_000_000, 5_000_000)
+    assert price_of(own.cost, Usage(input_tokens=10**6)) == 0
+    assert unknown.cost is None

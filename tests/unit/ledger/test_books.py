@@ -9,10 +9,12 @@ from hypereal.kit.clock import coarse
 from hypereal.kit.errors import InsufficientCredits, Overloaded, SpendingLimitReached
 from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro
-from hypereal.ledger import AlreadySettled, Hold, Ticket
+from hypereal.ledger import AlreadySettled, Hold, Ticket, rows
 from hypereal.ledger import books as books_module
-from hypereal.ledger.books import Batch, Books
+from hypereal.ledger.batches import Batch
+from hypereal.ledger.books import Books
 from hypereal.ledger.pools import Standing
+from hypereal.ledger.spool import Spool
 
 WALLET = PoolId("acc_ada")
 ADA = Caller(owner_id=AccountId("acc_ada"))
@@ -41,7 +43,7 @@ def nothing() -> None:
 
 
 def new_books(balance_min: int = 0) -> Books:
-    books = Books(Micro(balance_min))
+    books = Books(Micro(balance_min), Spool())
     books.live_until_s = float("inf")
     return books
 
@@ -329,7 +331,7 @@ def test_stale_lease_is_not_spent() -> None:
 def test_ticket_gives_up_after_its_time() -> None:
     books = new_books()
     ticket = ask(books, 100)
-    in_flight = books.batch()
+    books.batch()
     queued = ask(books, 100)
     assert books.refuse_waiting(float("inf")) == [ticket, queued]
     with pytest.raises(Overloaded):
@@ -337,7 +339,6 @@ def test_ticket_gives_up_after_its_time() -> None:
     assert books.applied([Standing(100, 1000, 900, 0)]) == []
     assert books.recall(WALLET)
     assert [(a.returned, a.need) for a in books.batch().asks] == [(100, 0)]
-    assert in_flight.number == 1
 
 
 def test_full_books_take_no_call_and_drop_rows_of_calls_that_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,21 +364,31 @@ def test_a_charge_travels_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(first.lines), len(second.lines)) == (2, 1)
 
 
-def test_fenced_process_begins_anew_with_nothing() -> None:
+def test_process_with_another_number_begins_with_nothing_and_settles_late_what_no_disk_has() -> None:
     books = new_books()
     open_hold, settled, late = held(books, 100), held(books, 100), held(books, 100)
     books.settle(settled, Micro(60), USAGE, usage_row(ADA))
     books.batch()
     waiting = ask(books, 50)
     books.settle(late, Micro(30), USAGE, usage_row(ADA))
-    books.fenced()
+    books.begin(Spool())
     books.live_until_s = float("inf")
     batch = answer(books)
-    assert batch.number == 1
-    assert [(line.cost, line.charged) for line in batch.lines] == [(60, 0), (30, 0)]
+    assert [(rows.read(line.record).cost, line.is_late) for line in batch.lines] == [(60, True), (30, True)]
     assert [(a.charged, a.returned, a.need) for a in batch.asks] == [(0, 0, 50)]
     assert waiting.take().amount == 50
-    assert books.settle(open_hold, Micro(70), USAGE, usage_row(ADA)).written_off == 70
+    assert books.settle(open_hold, Micro(70), USAGE, usage_row(ADA)).charged == 70  # at most: the database decides
+    [line] = books.batch().lines
+    assert (line.is_late, line.charged, rows.read(line.record).cost) == (True, 0, 70)
+
+
+def test_batches_lead_from_one_position_to_the_next() -> None:
+    books = new_books()
+    hold = held(books, 100)
+    books.settle(hold, Micro(60), USAGE, usage_row(ADA))
+    first, second = answer(books), answer(books)
+    assert first.start < first.end == second.start < second.end
+    assert (len(first.lines), second.lines) == (1, [])
 
 
 def test_ticket_whose_credit_a_settle_took_asks_again() -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from hypereal.cli import local_packages, offer, output
 from hypereal.cli.faults import message_of
 from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
+from hypereal.kit import mail
 from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.settings import BadSettings, Settings
 from hypereal.net import client_context
@@ -88,6 +89,7 @@ async def _examine(data_dir: DataDir, config: Config) -> list[Finding]:
         await _tried("address", asyncio.to_thread(_address, settings)),
         await _tried("traces", asyncio.to_thread(_traces, settings)),
         _local_model(offered),
+        await _mail(settings),
         *await asyncio.gather(*(_provider(provider, context) for provider in offered.real)),
     ]
 
@@ -141,6 +143,22 @@ def _local_model(offered: offer.Offer) -> Finding:
     what = "for some models" if offered.real else "at all"
     text = f"is not installed, so nobody answers {what}; `hypereal doctor --install-local` brings it, or set a key"
     return Finding(check="local model", state=State.WARNING, text=text)
+
+
+async def _mail(settings: Settings) -> Finding:
+    if settings.mail.smtp_url is None:
+        text = "is not sent: set [mail] smtp_url, so that alerts of budgets reach people"
+        return Finding(check="mail", state=State.WARNING, text=text)
+    server = mail.server_of(settings.mail.smtp_url)
+    address = f"{server.host}:{server.port}"
+    try:
+        async with asyncio.timeout(CONNECT_S_MAX):
+            writer = (await asyncio.open_connection(server.host, server.port))[1]
+        writer.close()
+    except OSError as error:
+        text = f"{address} cannot be reached ({error or 'no answer in 3 s'}); check the network, or [mail] smtp_url"
+        return Finding(check="mail", state=State.WARNING, text=text)
+    return _ok("mail", f"{address} can be reached; mail is from {settings.mail.sender}")
 
 
 async def _provider(provider: Provider, context: ssl.SSLContext) -> Finding:

@@ -1,6 +1,7 @@
 """`hypereal keys`."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,20 +23,20 @@ KEYS_MAX = 10_000
 
 app = new_app()
 
+Id = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")]
+
 
 @app.callback()
 def keys() -> None:
-    """Make, list and revoke keys."""
+    """Make, list, change and revoke keys."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What `create` is asked for."""
 
     email: str
-    name: str
     gift: Micro | None
-    spending_limit: Micro | None
-    models: frozenset[str] | None
+    terms: accounts.KeyTerms
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,18 +60,38 @@ def create(
             "--spending-limit", parser=positive_credits, metavar="N", help="Credits per calendar month (UTC), at most."
         ),
     ] = None,
+    auto_disable: Annotated[
+        bool, typer.Option("--auto-disable", help="At its limit it stays off until somebody turns it on.")
+    ] = False,
     models: Annotated[
         str, typer.Option("--models", metavar="A,B", help="The only models it may call. Default: all.")
     ] = "",
+    allowed_ips: Annotated[
+        str, typer.Option("--allowed-ips", metavar="A,B", help="The only addresses and ranges it may be used from.")
+    ] = "",
+    scopes: Annotated[
+        str, typer.Option("--scopes", metavar="A,B", help="inference: models; account: the /api routes, too.")
+    ] = "inference",
+    expires: Annotated[
+        datetime | None,
+        typer.Option("--expires", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When it ends, UTC. Default: never."),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key, and its user where there is none. The key is shown now and never again."""
     settings = read_settings(config, data_dir)
-    only = _model_ids(settings, models)
-    wanted = Wanted(email=email, name=name, gift=gift, spending_limit=spending_limit, models=only)
-    made = asyncio.run(_create(settings, wanted))
+    terms = accounts.KeyTerms(
+        name=name,
+        scopes=frozenset(_listed(scopes)),
+        models=_model_ids(settings, models),
+        spending_limit=spending_limit,
+        auto_disable=auto_disable,
+        allowed_ips=tuple(_listed(allowed_ips)) or None,
+        expires_at=None if expires is None else expires.replace(tzinfo=UTC),
+    )
+    made = asyncio.run(_create(settings, Wanted(email=email, gift=gift, terms=terms)))
     if as_json:
         output.write_json(
             {
@@ -106,13 +127,13 @@ def list_(
         limit = "-" if key.spending_limit is None else money.credits(key.spending_limit)
         models = "all" if key.models is None else ", ".join(sorted(key.models))
         created = f"{key.created_at:%Y-%m-%d}"
-        table.add_row(key.id, key.name, key.hint, owner, limit, models, _state(key), created)
+        table.add_row(key.id, key.name, key.hint, owner, limit, models, key.state, created)
     output.write(table)
 
 
 @app.command(epilog="Example: hypereal keys revoke key_0123456789abcdef01234567")
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")],
+    key_id: Id,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -125,9 +146,56 @@ def revoke(
         output.write(f"{key_id} is revoked.")
 
 
+@app.command(epilog="Example: hypereal keys rotate key_0123456789abcdef01234567 --grace-hours 48")
+def rotate(
+    key_id: Id,
+    grace_hours: Annotated[
+        float, typer.Option("--grace-hours", min=0, max=720, help="So long the old secret works, too.")
+    ] = 24.0,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a key a new secret. It is shown now and never again; limits, and what was spent, stay."""
+    made = asyncio.run(_rotate(data_dir, config, KeyId(key_id), grace_hours * 3600))
+    until = made.key.former_until
+    if as_json:
+        output.write_json({"key": made.secret, "id": key_id, "former_until": until})
+    else:
+        output.write(
+            made.secret,
+            f"\nThis is the only time that it is shown. The old one works until {until:%Y-%m-%d %H:%M} UTC.",
+        )
+
+
+@app.command(epilog="Example: hypereal keys enable key_0123456789abcdef01234567")
+def enable(key_id: Id, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Turn a key on that was disabled, or that its budget has stopped."""
+    asyncio.run(_switch(data_dir, config, KeyId(key_id), accounts.KeyChange(is_active=True)))
+    _tell(key_id, "on", as_json)
+
+
+@app.command(epilog="Example: hypereal keys disable key_0123456789abcdef01234567")
+def disable(key_id: Id, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Turn a key off, for the time being."""
+    asyncio.run(_switch(data_dir, config, KeyId(key_id), accounts.KeyChange(is_active=False)))
+    _tell(key_id, "off", as_json)
+
+
+def _tell(key_id: str, state: str, as_json: bool) -> None:
+    if as_json:
+        output.write_json({"id": key_id, "active": state == "on"})
+    else:
+        output.write(f"{key_id} is {state}.")
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
 def _model_ids(settings: Settings, names: str) -> frozenset[str] | None:
     """The ids of NAMES, which may be aliases; None where there are none. Raises NotFound."""
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    wanted = _listed(names)
     known = offer.load(settings).catalog if wanted else None
     ids = set()
     for name in wanted:
@@ -144,8 +212,7 @@ async def _create(settings: Settings, wanted: Wanted) -> Made:
         if wanted.gift is not None:
             credit = ledger.Credit(amount=wanted.gift, source="command", source_id=new_id("cmd"), note="with a key")
             await ledger.add_credits(opened, user.account_id, credit)
-        terms = accounts.KeyTerms(name=wanted.name, models=wanted.models, spending_limit=wanted.spending_limit)
-        key = await accounts.create_key(opened, user.account_id, terms)
+        key = await accounts.create_key(opened, user.account_id, wanted.terms)
         return Made(key=key, balance=await ledger.balance(opened, user.account_id))
 
 
@@ -180,8 +247,14 @@ async def _revoke(data_dir: Path | None, config: Path | None, key_id: KeyId) -> 
         await accounts.revoke_key(opened, await accounts.find_owner(opened, key_id), key_id)
 
 
-def _state(key: accounts.Key) -> str:
-    return "active" if key.is_active else "inactive"
+async def _switch(data_dir: Path | None, config: Path | None, key_id: KeyId, change: accounts.KeyChange) -> None:
+    async with database.opened(read_settings(config, data_dir), "keys") as opened:
+        await accounts.change_key(opened, await accounts.find_owner(opened, key_id), key_id, change)
+
+
+async def _rotate(data_dir: Path | None, config: Path | None, key_id: KeyId, grace_s: float) -> accounts.NewKey:
+    async with database.opened(read_settings(config, data_dir), "keys rotate") as opened:
+        return await accounts.rotate_key(opened, await accounts.find_owner(opened, key_id), key_id, grace_s)
 
 
 def _shown(key: accounts.Key, owner: str) -> dict[str, object]:
@@ -190,8 +263,11 @@ def _shown(key: accounts.Key, owner: str) -> dict[str, object]:
         "name": key.name,
         "hint": key.hint,
         "email": owner,
-        "state": _state(key),
+        "state": key.state,
         "models": None if key.models is None else sorted(key.models),
+        "scopes": sorted(key.scopes),
+        "allowed_ips": key.allowed_ips,
+        "auto_disable": key.auto_disable,
         "spending_limit": None if key.spending_limit is None else money.credits_json(key.spending_limit),
         "expires_at": key.expires_at,
         "created_at": key.created_at,

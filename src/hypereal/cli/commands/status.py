@@ -18,6 +18,7 @@ from hypereal.gateway import Health, Snapshot
 from hypereal.jobs import Depth, depths
 from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.settings import Settings
+from hypereal.ledger import SpoolFigures
 from hypereal.serve import listen, supervisor
 from hypereal.serve.faults import CannotServe
 from hypereal.serve.postgres import reach_database
@@ -57,6 +58,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     calls_open: int
     unsettled: int
     """Calls that the database does not know to be settled yet."""
+    spool: dict[str, SpoolFigures]
+    """What data processes settled and the database does not have, by process."""
     targets: dict[str, Health]
     """Those that were used so far."""
     queue: list[Depth] | None
@@ -98,6 +101,7 @@ def _report(settings: Settings, running: supervisor.Status) -> Report:
         connections=sum(snapshot.connections for snapshot in snapshots),
         calls_open=sum(snapshot.calls_open for snapshot in snapshots),
         unsettled=sum(snapshot.unsettled for snapshot in snapshots),
+        spool={snapshot.process: snapshot.spool for snapshot in snapshots},
         targets=_targets(snapshots),
         queue=asyncio.run(_queue(settings)),
     )
@@ -167,6 +171,12 @@ def _write(report: Report) -> None:
         f"{report.connections} connections, {report.calls_open} open calls, {report.unsettled} calls not settled yet\n",
         processes,
     )
+    if report.spool:
+        spools = output.table("spool of", "state", "waiting", "files", "aside", "database", numbers=("files", "aside"))
+        for process, spool in report.spool.items():
+            waiting, told = f"{spool.waiting_bytes / 1024:.1f} KiB", f"{duration(int(spool.acked_age_s))} ago"
+            spools.add_row(process, spool.state, waiting, str(spool.segments), str(spool.quarantined), told)
+        output.write("", spools)
     if report.targets:
         targets = output.table("target", "state", "faults")
         for target, health in report.targets.items():

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 # `due_at` is when somebody may claim the job: where it is queued, its time; where it runs, the end of the claim. So one
 # index finds what is due, what was left by a worker that died, and when to look again. Rows change often and finish

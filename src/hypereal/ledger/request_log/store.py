@@ -1,0 +1,301 @@
+"""All SQL of the request log: its upkeep, whose functions are in migration 0008, and what is read of it."""
+# ruff: noqa: S608 (queries are put together of texts that stand here)
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from hypereal.kit.db import Connection
+from hypereal.kit.ids import AccountId
+
+MOMENT = timedelta(microseconds=1)
+LOCK_MS_MAX = 200
+"""How long a change of the tables may wait, and let writers wait behind it."""
+QUERY_MS_MAX = 20_000
+"""How long a caller's search may take."""
+QUERY_MEMORY = "32MB"
+"""What it may sort and sum up in memory; beyond, on the disk."""
+
+
+async def fold(connection: Connection, rows_max: int) -> int:
+    """Add at most ROWS_MAX deltas to the sums of their hours; how many it were."""
+    taken: int = await connection.fetchval("SELECT fold_usage($1)", rows_max)
+    return taken
+
+
+async def days_wanted(connection: Connection, first: date, today: date, last: date) -> list[date]:
+    """The days that should have a table and have none: from TODAY to LAST, and since FIRST those that rows wait for."""
+    rows = await connection.fetch(
+        """
+        SELECT day FROM (
+            SELECT DISTINCT (started_at AT TIME ZONE 'UTC')::date AS day FROM usage_default
+            UNION SELECT $2::date + ahead FROM generate_series(0, $3::date - $2::date) AS ahead
+        ) days
+        WHERE day BETWEEN $1 AND $3 AND to_regclass('usage_' || to_char(day, 'YYYYMMDD')) IS NULL ORDER BY day
+        """,
+        first,
+        today,
+        last,
+    )
+    return [row["day"] for row in rows]
+
+
+async def make_day(connection: Connection, day: date) -> None:
+    """A table for the rows of DAY, with those that wait for it. Raises LockNotAvailableError where others hold it.
+
+    To be called in a transaction.
+    """
+    await connection.execute("SELECT set_config('lock_timeout', $1, true)", str(LOCK_MS_MAX))
+    await connection.execute("SELECT usage_make_day($1)", day)
+
+
+async def days_before(connection: Connection, first: date) -> list[date]:
+    """The days before FIRST that have a table, the oldest first."""
+    rows = await connection.fetch(
+        """
+        SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'usage'::regclass AND c.relname ~ '^usage_[0-9]{8}$'
+            AND c.relname < 'usage_' || to_char($1::date, 'YYYYMMDD')
+        ORDER BY c.relname
+        """,
+        first,
+    )
+    return [row["day"] for row in rows]
+
+
+async def drop_day(connection: Connection, day: date) -> None:
+    """Keep the sums of DAY's rows, and drop its table. Raises LockNotAvailableError where others hold it.
+
+    To be called in a transaction.
+    """
+    await connection.execute("SELECT set_config('lock_timeout', $1, true)", str(LOCK_MS_MAX))
+    await connection.execute("SELECT usage_drop_day($1)", day)
+
+
+async def drop_strays(connection: Connection, before: datetime, rows_max: int) -> int:
+    """Delete at most ROWS_MAX rows before BEFORE that are in no day's table, and keep their sums; how many it were."""
+    dropped: int = await connection.fetchval(
+        """
+        WITH gone AS (
+            DELETE FROM usage_default WHERE (request_id, started_at) IN (
+                SELECT request_id, started_at FROM usage_default
+                WHERE started_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) RETURNING owner_id, charged, written_off
+        ), kept AS (
+            INSERT INTO usage_dropped AS d (owner_id, calls, charged, written_off, until)
+            SELECT owner_id, count(*), sum(charged), sum(written_off), $1 FROM gone GROUP BY owner_id ORDER BY owner_id
+            ON CONFLICT (owner_id) DO UPDATE SET
+                calls = d.calls + excluded.calls, charged = d.charged + excluded.charged,
+                written_off = d.written_off + excluded.written_off, until = greatest(d.until, excluded.until)
+        ) SELECT count(*) FROM gone
+        """,
+        before,
+        rows_max,
+    )
+    return dropped
+
+
+async def drop_hours(connection: Connection, before: datetime, rows_max: int) -> int:
+    """Delete at most ROWS_MAX sums of hours before BEFORE whose rows are gone; how many it were."""
+    dropped: int = await connection.fetchval(
+        """
+        WITH gone AS (
+            DELETE FROM usage_hours WHERE ctid IN (
+                SELECT ctid FROM usage_hours
+                WHERE hour < least($1, (SELECT coalesce(max(until), '-infinity') FROM usage_dropped))
+                LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) RETURNING 1
+        ) SELECT count(*) FROM gone
+        """,
+        before,
+        rows_max,
+    )
+    return dropped
+
+
+async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Record]:
+    """(what, subject, recorded, summed) where the sums of the hours are not those of the rows. In one snapshot.
+
+    Only as far back as all rows are there.
+    """
+    return await connection.fetch(
+        """
+        WITH since AS (
+            SELECT coalesce(max(until), '-infinity') AS at FROM usage_dropped
+        ), summed AS (
+            SELECT owner_id, sum(calls) AS calls, sum(charged) AS charged, sum(cost) AS cost
+            FROM usage_sums, since WHERE hour >= since.at GROUP BY owner_id
+        ), logged AS (
+            SELECT owner_id, count(*) AS calls, sum(charged) AS charged, sum(cost) AS cost
+            FROM usage, since WHERE started_at >= since.at GROUP BY owner_id
+        ), compared AS (
+            SELECT owner_id, of.what,
+                coalesce(of.recorded, 0)::bigint AS recorded, coalesce(of.summed, 0)::bigint AS summed
+            FROM summed s FULL JOIN logged l USING (owner_id), LATERAL (VALUES
+                ('hours: calls of usage rows', s.calls, l.calls),
+                ('hours: charges of usage rows', s.charged, l.charged),
+                ('hours: costs of usage rows', s.cost, l.cost)
+            ) AS of (what, recorded, summed)
+        )
+        SELECT what, owner_id AS subject, recorded, summed FROM compared
+        WHERE recorded <> summed ORDER BY what, owner_id LIMIT $1
+        """,
+        rows_max,
+    )
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows are wanted. None: any. The order of the fields is that of the parameters from $2 on."""
+
+    since: datetime
+    until: datetime
+    model: str | None = None
+    key_id: str | None = None
+    provider: str | None = None
+    app: str | None = None
+    endpoint: str | None = None
+    end_user: str | None = None
+    status_least: int | None = None
+    status_most: int | None = None
+    tags: str | None = None
+    """A JSON object: rows that have these tags."""
+    request_id: str | None = None
+    text: str | None = None
+    """Stands somewhere in what names the call, in any case."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A row's place in the order of time."""
+
+    started_at: datetime
+    request_id: str
+
+
+_SUMS_MATCH = """
+    owner_id = $1 AND hour >= $2 AND hour < $3
+    AND ($4::text IS NULL OR model = $4) AND ($5::text IS NULL OR key_id = $5)
+    AND ($6::text IS NULL OR provider = $6) AND ($7::text IS NULL OR app = $7)
+"""
+_ROWS_MATCH = """
+    owner_id = $1 AND started_at >= $2 AND started_at < $3
+    AND ($4::text IS NULL OR model = $4) AND ($5::text IS NULL OR key_id = $5)
+    AND ($6::text IS NULL OR provider = $6) AND ($7::text IS NULL OR app = $7)
+    AND ($8::text IS NULL OR endpoint = $8) AND ($9::text IS NULL OR end_user = $9)
+    AND ($10::int IS NULL OR status >= $10) AND ($11::int IS NULL OR status <= $11)
+    AND ($12::jsonb IS NULL OR metadata @> $12) AND ($13::text IS NULL OR request_id = $13)
+    AND ($14::text IS NULL OR strpos(lower(concat_ws(
+        ' ', request_id, model, provider, error_type, end_user, app, client, metadata::text)), lower($14)) > 0)
+"""
+_ROW = """
+    request_id, started_at, key_id, endpoint, dialect, model, provider, target, status, error_type, is_stream, attempts,
+    tried, first_byte_ms, duration_ms, client, end_user, metadata, app, price_version, input_tokens, cache_read_tokens,
+    cache_write_tokens + cache_write_1h_tokens AS cache_write_tokens, output_tokens, reasoning_tokens, web_searches,
+    is_estimated, charged, cache_saved
+"""
+_COUNTS = (
+    *("calls", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "charged"),
+    *("cache_saved", "duration_ms", "first_bytes", "first_byte_ms"),
+)
+NEWEST_FIRST = f"""
+    SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND (started_at, request_id) < ($15, $16)
+    ORDER BY started_at DESC, request_id DESC LIMIT $17
+"""
+OLDEST_FIRST = f"""
+    SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND (started_at, request_id) > ($15, $16)
+    ORDER BY started_at, request_id LIMIT $17
+"""
+DEAREST_FIRST = f"""
+    SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND charged > 0 ORDER BY charged DESC LIMIT $15
+"""
+BY_WORD = f"""
+    SELECT CASE $15 WHEN 'user' THEN end_user WHEN 'endpoint' THEN endpoint WHEN 'provider' THEN provider
+        WHEN 'app' THEN app WHEN 'status' THEN status::text ELSE metadata ->> $16 END AS word,
+        count(*) AS calls, sum(charged)::bigint AS charged
+    FROM usage WHERE {_ROWS_MATCH} GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT $17
+"""
+# In two steps: the hours are many, and of what a day adds up to there is little.
+SUMS = f"""
+    WITH days AS MATERIALIZED (
+        SELECT model, key_id, app, (hour AT TIME ZONE 'UTC')::date AS day,
+            {", ".join(f"sum({name}) AS {name}" for name in _COUNTS)}
+        FROM usage_sums WHERE {_SUMS_MATCH} GROUP BY 1, 2, 3, 4
+    )
+    SELECT model, key_id, app, day, grouping(model, key_id, app, day) AS kind,
+        {", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _COUNTS)}
+    FROM days GROUP BY GROUPING SETS ((model), (key_id), (app), (day), ()) ORDER BY charged DESC
+"""
+OF_MODEL, OF_KEY, OF_APP, OF_DAY, OF_ALL = 0b0111, 0b1011, 0b1101, 0b1110, 0b1111
+"""`kind` of a row of `sums`: by what it is summed up."""
+
+
+async def newest(
+    connection: Connection, owner_id: AccountId, match: Match, before: Place, limit: int
+) -> list[asyncpg.Record]:
+    """The owner's LIMIT rows that come before BEFORE, the newest first. Later days are not looked into."""
+    match = msgspec.structs.replace(match, until=min(match.until, before.started_at + MOMENT))
+    return await _planned(connection, NEWEST_FIRST, owner_id, *_values(match), *_values(before), limit)
+
+
+async def oldest(
+    connection: Connection, owner_id: AccountId, match: Match, after: Place, limit: int
+) -> list[asyncpg.Record]:
+    """The owner's LIMIT rows that come after AFTER, the oldest first. Earlier days are not looked into."""
+    match = msgspec.structs.replace(match, since=max(match.since, after.started_at))
+    return await _planned(connection, OLDEST_FIRST, owner_id, *_values(match), *_values(after), limit)
+
+
+async def dearest(connection: Connection, owner_id: AccountId, match: Match, limit: int) -> list[asyncpg.Record]:
+    """The owner's LIMIT rows that were charged most."""
+    return await _planned(connection, DEAREST_FIRST, owner_id, *_values(match), limit)
+
+
+async def by_word(
+    connection: Connection, owner_id: AccountId, match: Match, of: tuple[str, str], limit: int
+) -> list[asyncpg.Record]:
+    """(word, calls, charged) of the owner's rows, by one of what they say; OF is (its name, or '' and a tag's name)."""
+    return await _planned(connection, BY_WORD, owner_id, *_values(match), *of, limit)
+
+
+async def sums(connection: Connection, owner_id: AccountId, match: Match) -> list[asyncpg.Record]:
+    """The owner's sums of hours by model, key, app and day, and in all, the dearest first; narrowed by these only."""
+    return await _planned(connection, SUMS, owner_id, *_values(match)[:6])
+
+
+async def profit(connection: Connection, since: datetime, until: datetime) -> list[asyncpg.Record]:
+    """Of all owners, for operators: what each model at each provider brought and cost, micro-credits."""
+    return await connection.fetch(
+        """
+        SELECT model, provider, sum(calls)::bigint AS calls, sum(errors)::bigint AS errors,
+            sum(input_tokens + cache_read_tokens + cache_write_tokens)::bigint AS input_tokens,
+            sum(output_tokens)::bigint AS output_tokens, sum(charged)::bigint AS charged,
+            sum(upstream_cost)::bigint AS upstream_cost, sum(upstream_charged)::bigint AS upstream_charged,
+            sum(upstream_unknown)::bigint AS upstream_unknown
+        FROM usage_sums WHERE hour >= $1 AND hour < $2 GROUP BY model, provider ORDER BY charged DESC, model, provider
+        """,
+        since,
+        until,
+    )
+
+
+def _values(struct: msgspec.Struct) -> tuple[Any, ...]:
+    return msgspec.structs.astuple(struct)
+
+
+async def _planned(connection: Connection, query: str, *arguments: object) -> list[asyncpg.Record]:
+    """The rows of QUERY, planned for these ARGUMENTS, so that of filters that are not given nothing is left."""
+    async with connection.transaction(readonly=True):
+        await connection.execute(
+            """
+            SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('statement_timeout', $1, true),
+                set_config('work_mem', $2, true)
+            """,
+            str(QUERY_MS_MAX),
+            QUERY_MEMORY,
+        )
+        return await connection.fetch(query, *arguments)
