@@ -371,6 +371,8 @@ def assert_ended_well(server: Server) -> None:
     assert server.stop() == 0
     assert differences == []
     assert_tells_no_secret(log)
+    lines = [json.loads(line) for line in log.splitlines()]  # all of it, whoever logs
+    assert all(line["process"] and line["level"] and line["timestamp"] for line in lines)
     assert "a call failed" not in log, log
 
 

@@ -64,6 +64,8 @@ class Server(Section):
     """What is kept for customers is encrypted with it. Absent: made in the data folder, for the embedded database."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """From which level on lines are logged, on stderr."""
+    log_format: log.Format = "auto"
+    """`json`: one object a line. `auto`: console on a terminal, else JSON."""
 
     @field_validator("metrics_token", "secret", mode="before")
     @classmethod

@@ -106,7 +106,7 @@ async def overdue_processes(connection: Connection) -> dict[ProcessId, datetime]
 async def close_all(connection: Connection) -> int:
     """Return the leases of every process and close it; how many."""
     count: int = await connection.fetchval(
-        "SELECT count(*) FILTER (WHERE ledger_close(id)) FROM processes WHERE state = 'live'"
+        "SELECT count(*) FILTER (WHERE ledger_close(id)) FROM processes WHERE state <> 'closed'"
     )
     return count
 

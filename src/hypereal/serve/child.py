@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from hypereal.kit import log
+
 SPEC_BYTES_MAX = 1024 * 1024
 LIFE_LINE = 0
 """Standard input."""
@@ -45,6 +47,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     traces_socket: str = ""
     """Where data processes tell of calls, and the control process hears of them; '' where nobody wants traces."""
     local_model_socket: str
+    log_level: str = "info"
+    log_format: log.Format = "auto"
     failure: str = ""
     """For the local model: why it is not to load its engine but only to say this."""
 

@@ -159,7 +159,8 @@ async def _refuse_http(request: Request, error: Exception) -> Response:
 
 
 async def _refuse_fault(request: Request, error: Exception) -> Response:
-    log.get("control").error("a request failed", path=request.url.path, exc_info=error)
+    request_id = request.headers.get("x-request-id", "")
+    log.get("control").error("a request failed", path=request.url.path, request_id=request_id, exc_info=error)
     return await _refuse(request, InternalError("Something went wrong on our side."))
 
 
@@ -200,8 +201,8 @@ class _Server(uvicorn.Server):
 def main() -> None:
     """The process."""
     spec = read_spec()
+    log.configure(process=spec.name, level=spec.log_level, format=spec.log_format)
     read = settings.load(spec.config_path, spec.overrides)
-    log.configure(process=spec.name, level=read.server.log_level)
     asyncio.run(serve(spec, read))
 
 

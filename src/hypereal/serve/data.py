@@ -168,8 +168,7 @@ def _terms(given: settings.Settings, instance_id: str) -> Terms:
 def main(make_ledger: MakeLedger = Ledger) -> None:
     """The process."""
     spec = read_spec()
-    level = settings.load(spec.config_path, spec.overrides).server.log_level
-    log.configure(process=spec.name, level=level)
+    log.configure(process=spec.name, level=spec.log_level, format=spec.log_format)
     uvloop.run(DataProcess(spec, make_ledger).run())
 
 

@@ -174,6 +174,8 @@ class Supervisor:
             database_url=self._url,
             instance_id=instance,
             boot_id=_boot_id(),
+            log_level=server.log_level,
+            log_format=server.log_format,
             runs_jobs=self._wiring.runs_jobs,
             config=str(self._config) if self._config else None,
             overrides=self._overrides,

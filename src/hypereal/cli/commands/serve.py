@@ -35,7 +35,7 @@ def serve(
     given = {"host": host, "port": port, "workers": workers, "data_dir": str(data_dir) if data_dir else None}
     overrides: dict[str, dict[str, Any]] = {"server": {k: v for k, v in given.items() if v is not None}}
     read = settings.load(config, overrides)
-    log.configure(process="supervisor", level=read.server.log_level)
+    log.configure(process="supervisor", level=read.server.log_level, format=read.server.log_format)
     with Console(stderr=True).status("Starting the database") as progress:
         start = Start(read, offer.load(read), progress.update, progress.stop)
         wiring = supervisor.Wiring(

@@ -20,7 +20,7 @@ def worker(data_dir: DataDir = None, config: Config = None) -> None:
     killed, another goes on. SIGTERM lets open jobs end.
     """
     settings = read_settings(config, data_dir)
-    log.configure(process="worker", level=settings.server.log_level)
+    log.configure(process="worker", level=settings.server.log_level, format=settings.server.log_format)
     asyncio.run(_work(settings))
 
 

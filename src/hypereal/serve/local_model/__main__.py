@@ -60,7 +60,7 @@ async def serve(spec: child.ProcessSpec) -> None:
 def main() -> None:
     """Be the child."""
     spec = child.read_spec()
-    log.configure(process=spec.name)
+    log.configure(process=spec.name, level=spec.log_level, format=spec.log_format)
     os.nice(NICENESS)
     os.umask(0o077)
     if sys.platform.startswith("linux"):
