@@ -68,7 +68,7 @@ class Mailbox:
 
     async def wait(self, count: int) -> list[EmailMessage]:
         """The messages, once there are COUNT."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.messages) < count:
                 await asyncio.sleep(0.01)
         return self.messages

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-READ_S_MAX = 30.0
+READ_S_MAX = 90.0
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ def a_target_that_keeps_failing_is_left_alone_then_probed_by_one_call(bench: Ben
     assert len(requests_of(bench, "up-breaking")) == 5
     bench.server.wait_for(lambda: is_available(bench) == 0, "the open breaker in the metrics")
     health = status(bench)["targets"]["first:up-breaking"]
-    assert health == {"state": "open", "faults": {"absent": 5}, "last_fault": "absent"}
+    assert health.pop("state") in ("open", "half_open")  # the command takes its time
+    assert health == {"faults": {"absent": 5}, "last_fault": "absent"}
     bench.server.wait_for(lambda: is_available(bench) == 1, "the time of the probe")
     probe_may_end = bench.upstream.gate()
     bench.upstream.answer("up-breaking", [probe_may_end, *GOOD], GOOD)
