@@ -91,6 +91,19 @@ class Ledger(Section):
     """The least balance that a call which costs money needs."""
 
 
+class OutboundSection(Section):
+    """[outbound]"""
+
+    allow: tuple[str, ...] = ()
+    """Hosts, addresses and nets that URLs of callers may lead to although they are not public: `10.1.0.0/16`."""
+
+    @field_validator("allow", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """A variable holds them as one text."""
+        return tuple(entry.strip() for entry in value.split(",") if entry.strip()) if isinstance(value, str) else value
+
+
 class Settings(Section):
     """Everything an operator can set. `providers` and `models` are raw tables: `providers` and `catalog` check them."""
 
@@ -98,6 +111,7 @@ class Settings(Section):
     database: DatabaseSection = DatabaseSection()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
+    outbound: OutboundSection = OutboundSection()
     providers: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
 
