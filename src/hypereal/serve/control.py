@@ -17,18 +17,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hypereal.accounts import KeyCache
-from hypereal.accounts import routes as account_routes
 from hypereal.gateway import FINAL_STATUSES
 from hypereal.kit import clock, log, settings
-from hypereal.kit.access import ApiRoute
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from hypereal.ledger import routes as ledger_routes
 from hypereal.limits import RateLimiter
 from hypereal.serve import background, openapi, operator_routes
 from hypereal.serve.api import Door, told_of
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
+from hypereal.serve.parts import api_routes, link_routes, open_parts
 from hypereal.wire import DIALECTS
 
 TICK_S = 1.0
@@ -46,8 +44,9 @@ class Control:
         self._settings = read
         self._database = Database(spec.database_url, connections_max=read.database.connections_max)
         self._feed = Feed(spec.database_url)
-        self._engine = background.engine(self._database, self._feed, read) if spec.runs_jobs else None
-        self._api = api_routes(self._database)
+        self._parts = open_parts(self._database, read, spec.secret)
+        self._engine = background.engine(self._parts, self._feed) if spec.runs_jobs else None
+        self._api, self._links = api_routes(self._parts), link_routes(self._parts)
         self._door = Door(
             KeyCache(self._database, self._feed),
             RateLimiter(self._database, processes=ONE_BY_ONE),
@@ -64,6 +63,7 @@ class Control:
                 Route("/metrics", operator.metrics),
                 Route("/openapi.json", self._openapi),
                 *self._door.routes(self._api),
+                *self._door.link_routes(self._links),
             ],
             exception_handlers={HyperealError: _refuse, HTTPException: _refuse_http, Exception: _refuse_fault},
             lifespan=self._lifespan,
@@ -87,15 +87,10 @@ class Control:
             await self._engine.stop(JOBS_DRAIN_S)
         ticking.cancel()
         await self._feed.stop()
-        await self._database.close()
+        await self._parts.close()
 
     async def _openapi(self, _: Request) -> Response:
-        return JSONResponse(openapi.document(self._api))
-
-
-def api_routes(database: Database) -> list[ApiRoute]:
-    """Every route that the capabilities declare."""
-    return [*account_routes.routes(database), *ledger_routes.routes(database)]
+        return JSONResponse(openapi.document(self._api, self._links))
 
 
 async def _tick() -> None:
