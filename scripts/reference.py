@@ -137,11 +137,13 @@ def _texts_of(table: type[BaseModel]) -> dict[str, str]:
 
 def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
-        return {"str": "text", "int": "integer", "float": "number", "Path": "path"}[annotation.__name__]
+        return {"str": "text", "int": "integer", "float": "number", "Decimal": "number", "Path": "path"}[
+            annotation.__name__
+        ]
     text = str(annotation)
     if text.startswith("typing.Literal"):
         return " or ".join(annotation.__args__)
-    return {"str | None": "text", "tuple[str, ...]": "list of text"}[text]
+    return {"str | None": "text", "int | None": "integer", "tuple[str, ...]": "list of text"}[text]
 
 
 def _default(value: object) -> str:

@@ -2,7 +2,12 @@
 
 import structlog
 
-pytest_plugins = ["tests.support.database", "tests.support.mailbox", "tests.support.server"]
+pytest_plugins = [
+    "tests.support.buckets",
+    "tests.support.database",
+    "tests.support.mailbox",
+    "tests.support.server",
+]
 
 structlog.configure(
     processors=[

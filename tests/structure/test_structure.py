@@ -29,6 +29,7 @@ HEAVY = (
     "stripe",
     "av",
     "numpy",
+    "obstore",
     "sqlalchemy",
     "alembic",
     "prometheus_client",

@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "serve": "Run the server, until a signal ends it.",
     "worker": "Run background jobs, and serve nothing, until a signal ends it.",
     "status": "Show what runs, and how it fares.",
-    "doctor": "Check settings, database and providers; say what to mend.",
+    "doctor": "Check settings, database, storage and providers; say what to mend.",
     "migrate": "Bring the database up to this version.",
     "users": "Add the people who own keys and wallets; set their rates.",
     "keys": "Make, list, change and revoke keys.",

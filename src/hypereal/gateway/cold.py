@@ -1,6 +1,5 @@
 """Everything that is not a hot route: relayed, both ways as it comes, to the control process on its unix socket."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hypereal.gateway.answers import error_answer
@@ -37,8 +36,30 @@ SILENCE_S_MAX = 700.0
 """Above the longest wait that a cold route promises (10 minutes)."""
 
 
+class _Body:
+    """The request's body on its way to UPSTREAM. `is_sent`: all of it went there."""
+
+    def __init__(self, call: Call, upstream: Upstream) -> None:
+        self._is_chunked = call.head.is_chunked
+        self._upstream = upstream
+        self.is_sent = False
+
+    def put(self, piece: bytes) -> None:
+        """Pass PIECE on; the last one is b''."""
+        upstream = self._upstream
+        if upstream.is_closed or upstream.is_done:
+            return  # it answered without reading all of it
+        upstream.silent_s = 0  # it listens: an upload may take as long as it moves
+        self.is_sent = not piece
+        if self._is_chunked:
+            upstream.transport.write(chunk(piece) if piece else LAST_CHUNK)
+        elif piece:
+            upstream.transport.write(piece)
+
+
 async def relay_cold(call: Call, plane: "Plane") -> None:
     """The life of a call that the control process serves."""
+    body = None
     try:
         upstream = plane.control.take()
         if upstream is None:
@@ -49,7 +70,8 @@ async def relay_cold(call: Call, plane: "Plane") -> None:
             call, _head(call, plane.trusted_proxies), b"", streams=True, is_head_request=call.head.method == b"HEAD"
         )
         upstream.source = call.connection
-        call.connection.stream_body(_sink(call, upstream))
+        body = _Body(call, upstream)
+        call.connection.stream_body(body.put)
         await call.wait()
         assert upstream.head is not None
         call.is_started = True
@@ -65,6 +87,8 @@ async def relay_cold(call: Call, plane: "Plane") -> None:
     except ClientGone:
         pass
     finally:
+        if call.upstream is not None and body is not None and not body.is_sent:
+            call.upstream.transport.abort()  # it waits for the rest of the body, and would take the next request for it
         call.finish()
 
 
@@ -89,20 +113,6 @@ def client_address(peer: str, forwarded: bytes, trusted_proxies: frozenset[str])
     if not forwarded and peer:
         return peer.encode()
     return forwarded.rpartition(b",")[2].strip() if peer in trusted_proxies else b"unknown"
-
-
-def _sink(call: Call, upstream: Upstream) -> Callable[[bytes], None]:
-    """Where the pieces of the request's body go; the last one is b''."""
-
-    def put(piece: bytes) -> None:
-        if upstream.is_closed or upstream.is_done:
-            return  # it answered without reading all of it
-        if call.head.is_chunked:
-            upstream.transport.write(chunk(piece) if piece else LAST_CHUNK)
-        elif piece:
-            upstream.transport.write(piece)
-
-    return put
 
 
 def _answer_head(call: Call, upstream: Upstream) -> bytes:

@@ -15,6 +15,7 @@ from hypereal.kit.ids import AccountId, KeyId
 
 if TYPE_CHECKING:  # data processes load this module, and must not load a web framework
     from starlette.requests import Request
+    from starlette.responses import Response
 
 
 class Permission(StrEnum):
@@ -25,6 +26,8 @@ class Permission(StrEnum):
     READ_KEYS = "keys.read"
     WRITE_KEYS = "keys.write"
     READ_USAGE = "usage.read"
+    READ_STORAGE = "storage.read"
+    WRITE_STORAGE = "storage.write"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,3 +62,13 @@ class ApiRoute(msgspec.Struct, frozen=True, kw_only=True):
     """What `kit.asked.body_of` reads."""
     query: type[msgspec.Struct] | None = None
     """What `kit.asked.query_of` reads."""
+
+
+class LinkRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A route that takes no key: its links are signed, and ENDPOINT refuses every other with PermissionDenied."""
+
+    methods: tuple[str, ...]
+    """The first is told in `/openapi.json`."""
+    path: str
+    summary: str
+    endpoint: Callable[[Request], Awaitable[Response]]

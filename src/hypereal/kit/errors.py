@@ -2,7 +2,8 @@
 
     HyperealError
     ├── InvalidRequest        400 invalid_request_error
-    │   └── UnknownModel      400, with the ids that would work
+    │   ├── UnknownModel      400, with the ids that would work
+    │   └── UnusableUrl       400, what is wrong with a URL that the caller gave, or with what is there
     ├── AuthenticationFailed  401 authentication_error
     ├── InsufficientCredits   402 insufficient_credits
     ├── SpendingLimitReached  402 spending_limit_reached
@@ -67,6 +68,14 @@ class UnknownModel(InvalidRequest):
             param="model",
             details={"available_models": sorted(available)},
         )
+
+
+class UnusableUrl(InvalidRequest):
+    """A caller's URL that nothing can be fetched from or sent to. Where `is_temporary`, that may change."""
+
+    def __init__(self, message: str, *, param: str | None = None, is_temporary: bool = False) -> None:
+        super().__init__(message, param=param)
+        self.is_temporary = is_temporary
 
 
 class AuthenticationFailed(HyperealError):

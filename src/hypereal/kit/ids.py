@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import os
 import secrets
+import time
 from typing import NewType
 
 AccountId = NewType("AccountId", str)
@@ -19,12 +20,24 @@ ProcessId = NewType("ProcessId", int)
 JobId = NewType("JobId", str)
 """`job_…`, or `schedule/…` for the one job of a schedule."""
 
+ObjectId = NewType("ObjectId", str)
+"""`obj_…`: a stored file."""
+EndpointId = NewType("EndpointId", str)
+"""`whe_…`: where an account's webhooks go."""
+DeliveryId = NewType("DeliveryId", str)
+"""`whd_…`: one event on its way to one endpoint."""
+
 KEY_PREFIX = "ck_"
 
 
 def new_id(prefix: str) -> str:
     """PREFIX_ and 24 random hex digits."""
     return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def new_ordered_id(prefix: str) -> str:
+    """PREFIX_, 11 hex digits of the time and 16 random ones: in the order of their ids, lists have the newest last."""
+    return f"{prefix}_{int(time.time() * 1000):011x}{secrets.token_hex(8)}"
 
 
 def new_key() -> str:

@@ -11,13 +11,14 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.utils import getaddresses, parseaddr
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from hypereal.kit import log
+from hypereal.kit.s3_address import read_address
 
 SHORT_FORMS = {
     "HYPEREAL_HOST": ("server", "host"),
@@ -51,7 +52,7 @@ class Server(Section):
     data_dir: Path = Path()
     """Where everything is kept. Absent: `~/.hypereal`; for root, `/var/lib/hypereal`."""
     public_url: str | None = None
-    """Not used yet."""
+    """`https://…`: where callers reach this server; links to files begin with it. Absent: as each request names it."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses of proxies whose `X-Forwarded-For` is believed."""
     body_bytes_max: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
@@ -66,6 +67,16 @@ class Server(Section):
     """From which level on lines are logged, on stderr."""
     log_format: log.Format = "auto"
     """`json`: one object a line. `auto`: console on a terminal, else JSON."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query or url.fragment:
+            raise ValueError("not like https://ai.example.com")
+        return value.rstrip("/")
 
     @field_validator("metrics_token", "secret", mode="before")
     @classmethod
@@ -158,6 +169,56 @@ class TracesSection(Section):
     """Of an OpenTelemetry receiver (OTLP over HTTP). Absent: `OTEL_EXPORTER_OTLP_ENDPOINT`, else no traces."""
 
 
+class OutboundSection(Section):
+    """[outbound]"""
+
+    allow: tuple[str, ...] = ()
+    """Hosts, addresses and nets that URLs of callers may lead to although they are not public: `10.1.0.0/16`."""
+
+    @field_validator("allow", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """A variable holds them as one text."""
+        return tuple(entry.strip() for entry in value.split(",") if entry.strip()) if isinstance(value, str) else value
+
+
+class StorageSection(Section):
+    """[storage]"""
+
+    url: str | None = None
+    """`s3://bucket/prefix?endpoint=https://…&region=…`. Absent: files in the data folder, of this one host."""
+    access_key_id: str | None = None
+    """Of the bucket. Absent: `AWS_ACCESS_KEY_ID`."""
+    secret_access_key: str | None = None
+    """Absent: `AWS_SECRET_ACCESS_KEY`, and `AWS_SESSION_TOKEN` where the credentials end by themselves."""
+    quota_gb: int | None = Field(100, ge=1, le=10**6)
+    """What one account may store, in 10^9 bytes; what jobs made counts, but is never refused."""
+    price_gb_month: Decimal = Field(Decimal(0), ge=0, le=10**6, decimal_places=6)
+    """Credits for 10^9 bytes kept for 30 days. Told by `/api/storage`; not charged yet."""
+    output_days: int | None = Field(None, ge=1, le=36500)
+    """How long what jobs made is kept. Absent: until it is deleted."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_bucket(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_credentials(self) -> Self:
+        names = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
+        for key, variable in names.items():
+            if self.url is not None and not getattr(self, key) and not os.environ.get(variable):
+                raise ValueError(f"a bucket needs {key}, or the variable {variable}")
+        return self
+
+    @field_validator("access_key_id", "secret_access_key", mode="before")
+    @classmethod
+    def _resolved(cls, value: object, about: ValidationInfo) -> str | None:
+        return resolve_secret(value, name=f"storage.{about.field_name}")
+
+
 class Settings(Section):
     """Everything an operator can set. `providers` and `models` are raw tables: `providers` and `catalog` check them."""
 
@@ -168,6 +229,8 @@ class Settings(Section):
     mail: MailSection = MailSection()
     log: RequestLog = RequestLog()
     traces: TracesSection = TracesSection()
+    outbound: OutboundSection = OutboundSection()
+    storage: StorageSection = StorageSection()
     providers: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
 

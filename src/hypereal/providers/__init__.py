@@ -1,9 +1,9 @@
 """Where calls are sent: every upstream as a row of data, with its address, credential and dialects."""
 
+from hypereal.kit.sigv4 import AwsCredentials, signed_lines
 from hypereal.providers.loading import LOCAL, load
 from hypereal.providers.provider import Auth, Provider, UpstreamRequest, request_for, request_to
 from hypereal.providers.service_account import ServiceAccount, token_request
-from hypereal.providers.sigv4 import AwsCredentials, signed_lines
 
 __all__ = [
     "LOCAL",

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from hypereal.kit.sigv4 import AwsCredentials
 from hypereal.providers.provider import Auth
 from hypereal.providers.service_account import ServiceAccount, read_account
-from hypereal.providers.sigv4 import AwsCredentials
 
 FILE_BYTES_MAX = 64 * 1024
 LOCATION = "global"

@@ -7,9 +7,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from hypereal.kit.dialects import Dialect
+from hypereal.kit.sigv4 import AwsCredentials
 from hypereal.providers.addresses import UNIX_SCHEME
 from hypereal.providers.service_account import ServiceAccount
-from hypereal.providers.sigv4 import AwsCredentials
 from hypereal.wire import Betas, Envelope
 
 DEFAULT_PORTS: Mapping[str, int] = {"https": 443, "http": 80}

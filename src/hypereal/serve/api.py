@@ -3,7 +3,8 @@
 The door checks the key and what it permits, counts the request against its owner's minute, and says so in every answer.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hypereal.accounts import NO_KEY, KeyCache, Principal, choose_credential, permit_address
-from hypereal.kit.access import ApiRoute, Caller, Permission
+from hypereal.kit.access import ApiRoute, Caller, LinkRoute, Permission
 from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.errors import AuthenticationFailed, NotFound, Overloaded, PermissionDenied
 from hypereal.kit.ids import hash_key
@@ -20,7 +21,7 @@ from hypereal.net import query_values
 
 PREFIXES = ("/v1", "/api/v1", "/v1/v1", "/api/v1/v1")
 """Contract 1.1: SDKs that are given the other base URL ask under the doubled ones."""
-INFERENCE = frozenset({Permission.SEE_OWN_KEY})
+INFERENCE = frozenset({Permission.SEE_OWN_KEY, Permission.READ_STORAGE, Permission.WRITE_STORAGE})
 ACCOUNT = frozenset(Permission)
 LIMITED = ACCOUNT - {Permission.WRITE_KEYS}
 """Of an `account` key with limits of its own: it must not make keys that have none."""
@@ -44,15 +45,16 @@ class Door:
                 by_path.setdefault(path, {})[route.method] = self._guarded(route)
         return [Route(path, _by_method(answers), methods=list(answers)) for path, answers in by_path.items()]
 
+    def link_routes(self, declared: Iterable[LinkRoute]) -> list[Route]:
+        """What Starlette serves without a key: the link is the permission, and its endpoint checks it."""
+        return [Route(route.path, _linked(route), methods=list(route.methods)) for route in declared]
+
     def _guarded(self, route: ApiRoute) -> Answer:
         async def answer(request: Request) -> Response:
-            try:
+            with _database_away():
                 caller = await self._let_in(request, route.permission)
-                if any("\0" in value for value in request.path_params.values()):
-                    raise NotFound("There is nothing of this name.")
+                _check_ids(request)
                 told = await route.endpoint(request, caller)
-            except UNREACHABLE:
-                raise Overloaded("The database does not answer at the moment. Please try again.") from None
             response = told if isinstance(told, Response) else _json(told, route.status)
             response.headers.update(told_of(request))
             return response
@@ -99,6 +101,28 @@ def permissions_of(principal: Principal) -> frozenset[Permission]:
     if "account" not in principal.scopes:
         return INFERENCE
     return LIMITED if _is_limited(principal) else ACCOUNT
+
+
+def _linked(route: LinkRoute) -> Answer:
+    async def answer(request: Request) -> Response:
+        with _database_away():
+            _check_ids(request)
+            return await route.endpoint(request)
+
+    return answer
+
+
+@contextmanager
+def _database_away() -> Iterator[None]:
+    try:
+        yield
+    except UNREACHABLE:
+        raise Overloaded("The database does not answer at the moment. Please try again.") from None
+
+
+def _check_ids(request: Request) -> None:
+    if any("\0" in value for value in request.path_params.values()):
+        raise NotFound("There is nothing of this name.")
 
 
 def _is_limited(principal: Principal) -> bool:

@@ -10,27 +10,31 @@ from hypereal.jobs import worker as queue
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.settings import Settings
 from hypereal.ledger import worker as ledger
+from hypereal.serve.parts import Parts, open_parts
+from hypereal.storage import worker as storage
 
 HANDLERS = (*accounts.HANDLERS,)
 SCHEDULES = (*conversations.SCHEDULES, *ledger.SCHEDULES, *queue.SCHEDULES)
 
 
-def engine(database: Database, feed: Feed, settings: Settings) -> jobs.Engine:
+def engine(parts: Parts, feed: Feed) -> jobs.Engine:
     """An engine that knows every kind of job. FEED must not be started yet."""
-    return jobs.Engine(jobs.Context(database=database, settings=settings), feed, HANDLERS, SCHEDULES)
+    context = jobs.Context(database=parts.database, settings=parts.settings)
+    return jobs.Engine(context, feed, HANDLERS, (*SCHEDULES, *storage.schedules(parts.storage)))
 
 
-async def work(url: str, settings: Settings) -> None:
+async def work(url: str, settings: Settings, secret: str) -> None:
     """Run jobs, and nothing else, until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     database, feed = Database(url, connections_max=settings.database.connections_max), Feed(url)
+    parts = open_parts(database, settings, secret)
     await database.open()
-    worker = engine(database, feed, settings)
+    worker = engine(parts, feed)
     feed.start()
     worker.start()
     await stop.wait()
     await worker.stop(settings.server.drain_s)
     await feed.stop()
-    await database.close()
+    await parts.close()

@@ -36,7 +36,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     """Names this run of the machine; '' where the system does not tell."""
     secret: str = ""
-    """For data processes: what is kept for customers is encrypted with it."""
+    """What is kept for customers is encrypted with it, and links are signed."""
     runs_jobs: bool = True
     """For the control process: whether it runs the jobs too."""
     config: str | None

@@ -7,9 +7,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -19,21 +18,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hypereal import catalog, ledger, providers
+from hypereal import catalog, providers
 from hypereal.accounts import KeyCache
-from hypereal.accounts import routes as account_routes
 from hypereal.catalog import Catalog, Model
 from hypereal.gateway import FINAL_STATUSES
 from hypereal.kit import clock, log, settings
-from hypereal.kit.access import ApiRoute
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from hypereal.ledger import routes as ledger_routes
 from hypereal.limits import RateLimiter
 from hypereal.serve import background, openapi, operator_routes, tracing
 from hypereal.serve.api import Door, told_of
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
+from hypereal.serve.parts import api_routes, link_routes, open_parts
 from hypereal.wire import DIALECTS
 
 TICK_S = 1.0
@@ -51,9 +48,10 @@ class Control:
         self._settings = read
         self._database = Database(spec.database_url, connections_max=read.database.connections_max)
         self._feed = Feed(spec.database_url)
-        self._engine = background.engine(self._database, self._feed, read) if spec.runs_jobs else None
+        self._parts = open_parts(self._database, read, spec.secret)
+        self._engine = background.engine(self._parts, self._feed) if spec.runs_jobs else None
         self._catalog = _catalog(spec, read)
-        self._api = api_routes(self._database, self._find_model)
+        self._api, self._links = api_routes(self._parts, self._find_model), link_routes(self._parts)
         self._traces = tracing.exporter(spec.traces_socket, read)
         self._door = Door(
             KeyCache(self._database, self._feed),
@@ -71,6 +69,7 @@ class Control:
                 Route("/metrics", operator.metrics),
                 Route("/openapi.json", self._openapi),
                 *self._door.routes(self._api),
+                *self._door.link_routes(self._links),
             ],
             exception_handlers={HyperealError: _refuse, HTTPException: _refuse_http, Exception: _refuse_fault},
             lifespan=self._lifespan,
@@ -102,23 +101,10 @@ class Control:
         if self._traces is not None:
             await self._traces.stop()
         await self._feed.stop()
-        await self._database.close()
+        await self._parts.close()
 
     async def _openapi(self, _: Request) -> Response:
-        return JSONResponse(openapi.document(self._api))
-
-
-def api_routes(database: Database, find_model: Callable[[str], Model | None]) -> list[ApiRoute]:
-    """Every route that the capabilities declare. FIND_MODEL knows models by any of their names."""
-
-    def model_id(name: str) -> str | None:
-        model = find_model(name)
-        return None if model is None else model.id
-
-    return [
-        *account_routes.routes(database, partial(ledger.spent_this_month, database), model_id),
-        *ledger_routes.routes(database),
-    ]
+        return JSONResponse(openapi.document(self._api, self._links))
 
 
 def _catalog(spec: ProcessSpec, read: settings.Settings) -> Catalog:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 import hypereal
-from hypereal.kit.access import ApiRoute
+from hypereal.kit.access import ApiRoute, LinkRoute
 
 BODY_FIELDS = {
     "/v1/chat/completions": ("model", "messages"),
@@ -60,13 +60,15 @@ API_ERRORS = {
 }
 
 
-def document(api: Iterable[ApiRoute]) -> dict[str, Any]:
-    """The whole document, OpenAPI 3.1. API are the routes of the control process."""
+def document(api: Iterable[ApiRoute], links: Iterable[LinkRoute] = ()) -> dict[str, Any]:
+    """The whole document, OpenAPI 3.1. API and LINKS are the routes of the control process."""
     paths = {path: _path(path) for path in SUMMARIES}
     shapes: list[type[msgspec.Struct]] = []
     for route in api:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
         shapes += [route.body] if route.body is not None else []
+    for link in links:
+        paths[link.path] = {link.methods[0].lower(): _linked(link)}
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
         "openapi": "3.1.0",
@@ -102,10 +104,7 @@ def _path(path: str) -> dict[str, Any]:
 
 
 def _operation(route: ApiRoute) -> dict[str, Any]:
-    named = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"\{(\w+)\}", route.path)
-    ]
+    named = _in_path(route.path)
     queries = [] if route.query is None else msgspec.structs.fields(route.query)
     asked = [{"name": field.encode_name, "in": "query", "schema": msgspec.json.schema(field.type)} for field in queries]
     operation: dict[str, Any] = {
@@ -117,6 +116,25 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _linked(route: LinkRoute) -> dict[str, Any]:
+    return {
+        "summary": route.summary,
+        "security": [],
+        "parameters": _in_path(route.path),
+        "responses": {
+            "200": {"description": "The answer."},
+            **_refusals({"403": "The link has ended, or was changed.", "404": API_ERRORS["404"]}),
+        },
+    }
+
+
+def _in_path(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)\}", path)
+    ]
 
 
 def _refusals(errors: dict[str, str]) -> dict[str, Any]:

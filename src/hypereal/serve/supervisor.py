@@ -176,6 +176,7 @@ class Supervisor:
             boot_id=_boot_id(),
             log_level=server.log_level,
             log_format=server.log_format,
+            secret=secret,
             runs_jobs=self._wiring.runs_jobs,
             config=str(self._config) if self._config else None,
             overrides=self._overrides,
@@ -186,16 +187,14 @@ class Supervisor:
         )
         self._data = [
             ChildProcess(
-                msgspec.structs.replace(
-                    spec, name=f"data-{slot}", slot=slot, listen_fd=listener.fileno(), secret=secret
-                ),
+                msgspec.structs.replace(spec, name=f"data-{slot}", slot=slot, listen_fd=listener.fileno()),
                 commands.data,
                 listener,
                 MALLOC,
             )
             for slot, listener in enumerate(self._listeners)
         ]
-        local_spec = msgspec.structs.replace(spec, name="local", listen_fd=local.fileno(), database_url="")
+        local_spec = msgspec.structs.replace(spec, name="local", listen_fd=local.fileno(), database_url="", secret="")
         self._others = [
             ChildProcess(spec, commands.control, control, {}),
             ChildProcess(local_spec, commands.local, local, FEW_ARENAS),

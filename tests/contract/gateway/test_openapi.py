@@ -3,17 +3,16 @@
 import json
 
 import pytest
+from tests.support.routes import LINKS, ROUTES
 from tests.support.server import Caller, Server
 
 from hypereal.gateway import facts
-from hypereal.kit.access import ApiRoute
-from hypereal.kit.db import Database
 from hypereal.serve import openapi
-from hypereal.serve.control import api_routes
 
-API: list[ApiRoute] = api_routes(Database("postgresql://nowhere"), lambda _: None)
-DOCUMENT = openapi.document(API)
-OF_API = {(route.path, route.method.lower()) for route in API}
+DOCUMENT = openapi.document(ROUTES, LINKS)
+OF_API = {(route.path, route.method.lower()) for route in ROUTES} | {
+    (link.path, link.methods[0].lower()) for link in LINKS
+}
 OPERATIONS = [
     (path, method) for path, item in DOCUMENT["paths"].items() for method in item if (path, method) not in OF_API
 ]
@@ -38,7 +37,10 @@ def test_every_hot_route_is_in_the_document():
 
 
 def test_every_route_of_the_control_process_is_in_the_document():
-    for route in API:
+    for route in ROUTES:
         operation = DOCUMENT["paths"][route.path][route.method.lower()]
         assert operation["summary"] == route.summary
         assert ("requestBody" in operation) == (route.body is not None)
+    for link in LINKS:
+        operation = DOCUMENT["paths"][link.path][link.methods[0].lower()]
+        assert (operation["summary"], operation["security"]) == (link.summary, [])

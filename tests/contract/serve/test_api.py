@@ -2,16 +2,14 @@
 
 import pytest
 from tests.support.raw import Answer
+from tests.support.routes import LINKS, ROUTES
 from tests.support.server import Caller, Server
 
 from hypereal.gateway import facts
-from hypereal.kit.access import ApiRoute, Permission
-from hypereal.kit.db import Database
+from hypereal.kit.access import ApiRoute, LinkRoute, Permission
 from hypereal.net import RequestHead
-from hypereal.serve.api import PREFIXES, paths_of
-from hypereal.serve.control import api_routes
+from hypereal.serve.api import INFERENCE, PREFIXES, paths_of
 
-ROUTES = api_routes(Database("postgresql://nowhere"), lambda _: None)
 BOTH = frozenset({"inference", "account"})
 QUOTA = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 
@@ -58,7 +56,7 @@ def test_nobody_gets_in_without_a_key(route: ApiRoute, server: Server):
 @each
 def test_a_key_needs_the_permission(route: ApiRoute, server: Server):
     plain, account = server.caller(), server.caller(scopes=BOTH)
-    refused = route.permission is not Permission.SEE_OWN_KEY
+    refused = route.permission not in INFERENCE
     answer = ask(server, route, plain.secret)
     assert (answer.status == 403) == refused
     assert not refused or answer.error["type"] == "permission_error"
@@ -78,6 +76,15 @@ def test_what_belongs_to_others_is_not_there(route: ApiRoute, server: Server):
     answer = server.call(path, body, mine.secret, method=route.method)
     assert (answer.status, answer.error["type"]) == (404, "not_found_error")
     assert server.call("/v1/models", b"", theirs.secret, method="GET").status == 200
+
+
+@pytest.mark.parametrize("link", LINKS, ids=lambda link: link.path)
+def test_a_link_that_is_not_signed_opens_nothing(link: LinkRoute, server: Server):
+    path = link.path.format_map({"id": "obj_0", "filename": "a"})
+    assert facts.find_route(RequestHead(link.methods[0].encode(), path.encode(), b"")) is None
+    for query in ("", "?s=", "?s=x", "?until=99999999999&s=x", "?until=x&s=%00"):
+        answer = server.call(path + query, b"", server.caller().secret, method=link.methods[0])
+        assert (answer.status, answer.error["type"]) == (403, "permission_error")
 
 
 def test_lists_hold_only_what_is_the_callers(server: Server):

@@ -170,9 +170,9 @@ def test_the_operators_database_wants_the_operators_secret(data_dir: Path) -> No
     assert not (data_dir / "secret").exists()
 
 
-def test_data_processes_alone_know_the_secret(running: Supervised) -> None:
+def test_those_who_seal_and_sign_know_the_secret(running: Supervised) -> None:
     assert running.ask()["secret"] == (running.data_dir / "secret").read_text()
-    assert running.ask_control()["secret"] == ""
+    assert running.ask_control()["secret"] == running.ask()["secret"]
 
 
 @needs_local_model

@@ -16,12 +16,14 @@ from hypereal.cli.faults import message_of
 from hypereal.cli.options import AsJson, Config, DataDir, new_app, read_settings
 from hypereal.kit import mail
 from hypereal.kit.db import UNREACHABLE
+from hypereal.kit.errors import NotFound
 from hypereal.kit.settings import BadSettings, Settings
 from hypereal.net import client_context
 from hypereal.providers import Provider, UpstreamRequest, request_for
 from hypereal.serve import folders, listen, migrate, supervisor, tracing
 from hypereal.serve.faults import CannotServe
 from hypereal.serve.postgres import reach_database
+from hypereal.storage import OBJECTS, BucketAway, open_bucket, probe
 
 CONNECT_S_MAX = 3.0
 
@@ -56,7 +58,7 @@ def doctor(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, database and providers; say what to mend.
+    """Check settings, database, storage and providers; say what to mend.
 
     Costs nothing: a provider is only connected to, and never sent a key. Exit code 1 where something keeps the server
     from its work.
@@ -86,6 +88,7 @@ async def _examine(data_dir: DataDir, config: Config) -> list[Finding]:
         _ok("settings", f"{len(offered.catalog.models)} models, {len(offered.real)} providers with a credential"),
         await _tried("data folder", asyncio.to_thread(_data_folder, settings.server.data_dir)),
         await _tried("database", _database(settings)),
+        await _storage(settings),
         await _tried("address", asyncio.to_thread(_address, settings)),
         await _tried("traces", asyncio.to_thread(_traces, settings)),
         _local_model(offered),
@@ -119,6 +122,25 @@ async def _database(settings: Settings) -> Finding:
         return _ok("database", f"answers, at revision {migrate.newest()}")
     text = "answers, but is not at this version's revision; `hypereal migrate` brings it there, as does the next start"
     return Finding(check="database", state=State.WARNING, text=text)
+
+
+async def _storage(settings: Settings) -> Finding:
+    """Write, read and delete a few bytes where files are to lie."""
+    if settings.storage.url is None:
+        if settings.database.url:
+            text = "files lie on this host alone; where several hosts serve, set [storage] url to a bucket of S3"
+            return Finding(check="storage", state=State.WARNING, text=text)
+        return _ok("storage", f"files lie in {settings.server.data_dir / OBJECTS}")
+    bucket = open_bucket(settings.storage, settings.server.data_dir / OBJECTS)
+    try:
+        await probe(bucket)
+    except (BucketAway, NotFound) as error:
+        why = error.why if isinstance(error, BucketAway) else "what was written is not there"
+        text = f"the bucket of [storage] url cannot be used: {why}"
+        return Finding(check="storage", state=State.ERROR, text=text)
+    finally:
+        await bucket.close()
+    return _ok("storage", "the bucket takes, gives and deletes files")
 
 
 def _address(settings: Settings) -> Finding:

@@ -6,7 +6,7 @@ from hypereal.cli import database
 from hypereal.cli.options import Config, DataDir, new_app, read_settings
 from hypereal.kit import log
 from hypereal.kit.settings import Settings
-from hypereal.serve import background
+from hypereal.serve import background, folders
 from hypereal.serve.postgres import reach_database
 
 app = new_app()
@@ -25,6 +25,8 @@ def worker(data_dir: DataDir = None, config: Config = None) -> None:
 
 
 async def _work(settings: Settings) -> None:
+    folders.check_secret(settings)
     async with reach_database(settings, "worker") as url:
         await database.bring_up_to_date(url)
-        await background.work(url, settings)
+        secret = settings.server.secret or folders.secret(settings.server.data_dir)
+        await background.work(url, settings, secret)

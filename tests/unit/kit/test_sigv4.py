@@ -4,10 +4,12 @@ import pytest
 from tests.support.clouds import is_signed
 from tests.support.upstream import Recorded
 
-from hypereal.providers.sigv4 import (
+from hypereal.kit.sigv4 import (
     AwsCredentials,
+    Presigned,
     authorization,
     canonical_request,
+    presigned_query,
     signed_lines,
     string_to_sign,
 )
@@ -123,3 +125,15 @@ def test_an_upstream_that_computes_it_anew_agrees_and_notices_every_change(sessi
 
 def test_no_repr_shows_a_secret() -> None:
     assert repr(EXAMPLE) == "AwsCredentials(AKID…, us-east-1)"
+
+
+def test_a_presigned_link_is_that_of_the_s3_guide():
+    example = AwsCredentials(
+        access_key_id="AKIAIOSFODNN7EXAMPLE",
+        secret_access_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        session_token=None,
+        region="us-east-1",
+    )
+    request = Presigned(method="GET", authority="examplebucket.s3.amazonaws.com", path="/test.txt", expires_s=86400)
+    query = presigned_query(example, request, at_unix_s=1369353600)
+    assert query.endswith("&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")

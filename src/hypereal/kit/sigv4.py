@@ -1,12 +1,13 @@
 """Amazon's Signature Version 4 of one request: who sends it, when, and that nobody changed it.
 
-Source: "Create a signed AWS API request" of the IAM user guide, and the vectors that Amazon publishes with it.
+Sources: "Create a signed AWS API request" of the IAM user guide, "Authenticating Requests: Using Query Parameters" of
+Amazon S3's, and the vectors that Amazon publishes with them.
 """
 
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import msgspec
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 CONTENT_TYPE = "application/json"
+UNSIGNED = "UNSIGNED-PAYLOAD"
 
 Headers = Sequence[tuple[str, str]]
 """Lower-case names in order, values without spaces at their ends."""
@@ -44,6 +46,50 @@ def signed_lines(
     canonical = canonical_request("POST", path, headers, body)
     added.append(("authorization", authorization(credentials, service, stamp, canonical)))
     return "".join(f"{name}: {value}\r\n" for name, value in added).encode("ascii")
+
+
+class Presigned(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that a URL makes good by itself, whoever sends it. Its body may be anything."""
+
+    method: str
+    authority: str
+    path: str
+    """As it goes over the wire."""
+    query: Mapping[str, str] = {}
+    headers: Headers = ()
+    """To be sent exactly so."""
+    expires_s: int
+    """S3: a week at the most."""
+
+
+def presigned_query(credentials: AwsCredentials, request: Presigned, at_unix_s: float) -> str:
+    """The query of the URL for REQUEST to S3."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at_unix_s))
+    scope = f"{stamp[:8]}/{credentials.region}/s3/aws4_request"
+    signed = sorted([*request.headers, ("host", request.authority)])
+    members = {
+        **request.query,
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{credentials.access_key_id}/{scope}",
+        "X-Amz-Date": stamp,
+        "X-Amz-Expires": str(request.expires_s),
+        "X-Amz-SignedHeaders": _names(signed),
+    }
+    if credentials.session_token is not None:
+        members["X-Amz-Security-Token"] = credentials.session_token
+    told = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(members.items()))
+    lines = [
+        request.method,
+        request.path,
+        told,
+        *(f"{name}:{value}" for name, value in signed),
+        "",
+        _names(signed),
+        UNSIGNED,
+    ]
+    to_sign = string_to_sign(stamp, scope, "\n".join(lines))
+    signature = _hmac(_signing_key(credentials.secret_access_key, scope), to_sign).hex()
+    return f"{told}&X-Amz-Signature={signature}"
 
 
 def canonical_request(method: str, path: str, headers: Headers, body: bytes) -> str:
