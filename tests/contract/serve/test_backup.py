@@ -12,6 +12,7 @@ from tests.support.database import Server
 
 from hypereal import accounts, ledger
 from hypereal.kit.db import Database
+from hypereal.kit.ids import AccountId
 from hypereal.kit.settings import DatabaseSection, Settings
 from hypereal.kit.settings import Server as ServerSection
 from hypereal.migrations import upgrading
@@ -20,6 +21,21 @@ from hypereal.serve.backup import archive, store
 from hypereal.serve.faults import CannotServe
 
 SECRET = "0123456789abcdef" * 2
+
+
+OLD_ROWS = """
+    INSERT INTO accounts (id, kind, name) VALUES ('acc_old', 'person', 'old');
+    INSERT INTO users (id, account_id, email) VALUES ('usr_old', 'acc_old', 'old@example.com');
+    INSERT INTO keys (id, owner_id, name, hash, hint, scopes)
+    VALUES ('key_old', 'acc_old', 'k', 'h', 'hint', '{inference}');
+    INSERT INTO pools (id, owner_id, kind, funded, used) VALUES ('acc_old', 'acc_old', 'wallet', 500000000, 3000000);
+    INSERT INTO entries (debit_pool, credit_pool, amount, kind, source, source_id)
+    VALUES ('house/gifts', 'acc_old', 500000000, 'gift', 'test', '1'),
+        ('acc_old', 'house/revenue', 3000000, 'charge', 'batch', '1:1:acc_old');
+    INSERT INTO usage VALUES ('req_old', '2026-01-01 00:00Z', 'acc_old', 'key_old', 'messages', 'anthropic_messages',
+        'm', 'p', 't', 200, NULL, false, 1, 5, 10, '', NULL, 1, 0, 0, 0, 1, 0, 0, false, 3000000, 3000000, 0);
+"""
+"""Of a database at revision 0002."""
 
 
 def quiet(_: str) -> None:
@@ -113,13 +129,20 @@ async def test_an_older_schema_is_saved_as_it_is_and_brought_up_to_this_version(
     await execute(database_url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     async with upgrading.transaction(database_url) as transaction:
         await upgrading.upgrade(transaction, "0002")
-    await fill(database_url)
+    await execute(database_url, OLD_ROWS)
     saved = await backup.save(settings_of(database_url, tmp_path), tmp_path / "old.zip", quiet)
     assert saved.revision == "0002"
     restored = await backup.restore(settings_of(other_url, tmp_path), tmp_path / "old.zip", quiet)
     assert restored.revision == migrate.newest()
     assert await migrate.is_current(other_url)
-    assert (await everything(other_url))["users"] == (await everything(database_url))["users"]
+    before, after = await everything(database_url), await everything(other_url)
+    assert after["users"] == before["users"]
+    assert len(after["keys"]) == len(after["usage"]) == 1
+    database = Database(other_url)
+    await database.open()
+    assert await ledger.audit(database) == []
+    assert (await ledger.balance(database, AccountId("acc_old"))).ledger == 497_000_000
+    await database.close()
 
 
 async def refused(settings: Settings, file: Path, says: str, **options: Any) -> None:
@@ -266,3 +289,18 @@ async def test_pieces_of_a_table_are_made_before_their_rows_come(database_url: s
     assert "days_26" not in {table.name for table in await store.list_tables(one)}
     await one.close()
     await other.close()
+
+
+async def test_everything_of_ours_is_dropped_and_nothing_of_an_extension(database_url: str) -> None:
+    await execute(database_url, "CREATE EXTENSION citext; CREATE TYPE hue AS ENUM ('red'); CREATE DOMAIN age AS int")
+    connection = await asyncpg.connect(database_url)
+    await store.drop_everything(connection)
+    left = """
+        SELECT count(*) FROM (
+            SELECT oid FROM pg_class UNION ALL SELECT oid FROM pg_proc UNION ALL SELECT oid FROM pg_type
+        ) o WHERE o.oid >= 16384 AND NOT EXISTS (
+            SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype IN ('e', 'i'))
+    """
+    assert await connection.fetchval(left) == 0
+    assert await connection.fetchval("SELECT 'A'::citext = 'a'::citext")
+    await connection.close()

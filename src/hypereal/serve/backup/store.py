@@ -45,7 +45,8 @@ async def list_tables(connection: Connection) -> list[Listed]:
             AND a.attgenerated = ''
         WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
             AND c.relpersistence = 'p' AND c.relname <> $1
-            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                AND d.deptype = 'e')
         GROUP BY c.relname ORDER BY c.relname
         """,
         VERSIONS,
@@ -133,22 +134,29 @@ async def count_serving(connection: Connection) -> int:
 
 
 async def drop_everything(connection: Connection) -> None:
-    """Drop all tables, views, sequences, functions and types of the schema but those of extensions."""
+    """Drop all tables, views, sequences, functions and types of the schema but those of extensions.
+
+    What goes with another of them is not named: the sequence of an identity column cannot be dropped by itself.
+    """
     statements = await connection.fetch(
         """
         SELECT format('DROP %s IF EXISTS %I.%I CASCADE', CASE relkind WHEN 'v' THEN 'VIEW'
             WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, current_schema(), relname)
         FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
-            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_class.oid AND d.deptype IN ('e', 'i'))
+            AND NOT EXISTS (
+                SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = pg_class.oid
+                    AND (d.deptype = 'e' OR (d.deptype = 'i' AND d.refobjid <> d.objid)))
         UNION ALL
         SELECT format('DROP ROUTINE IF EXISTS %s CASCADE', oid::regprocedure)
         FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
-            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_proc.oid AND d.deptype = 'e')
+            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = pg_proc.oid
+                AND d.deptype = 'e')
         UNION ALL
         SELECT format('DROP %s IF EXISTS %I.%I CASCADE', CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END,
             current_schema(), typname)
         FROM pg_type WHERE typnamespace = current_schema()::regnamespace AND typtype IN ('e', 'd')
-            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_type.oid AND d.deptype = 'e')
+            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = pg_type.oid
+                AND d.deptype = 'e')
         """
     )
     for (statement,) in statements:
