@@ -17,7 +17,7 @@ from hypereal.accounts.keys import (
     list_keys,
     revoke_key,
 )
-from hypereal.accounts.users import User, create_user, ensure_user, find_user, list_users
+from hypereal.accounts.users import User, addresses_of, create_user, ensure_user, find_user, list_users
 
 __all__ = [
     "NO_KEY",
@@ -28,6 +28,7 @@ __all__ = [
     "NewKey",
     "Principal",
     "User",
+    "addresses_of",
     "change_key",
     "choose_credential",
     "create_key",

@@ -132,3 +132,11 @@ async def find_key(connection: Connection, key_hash: bytes) -> asyncpg.Record | 
     return await connection.fetchrow(
         "SELECT id, owner_id, scopes, models, spending_limit, is_active, expires_at FROM keys WHERE hash = $1", key_hash
     )
+
+
+async def addresses_of(connection: Connection, owner_id: AccountId, rows_max: int) -> list[str]:
+    """The e-mail addresses of an account's people, at most ROWS_MAX."""
+    rows = await connection.fetch(
+        "SELECT email FROM users WHERE account_id = $1 ORDER BY id LIMIT $2", owner_id, rows_max
+    )
+    return [row["email"] for row in rows]

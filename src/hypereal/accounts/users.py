@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from hypereal.accounts import store
-from hypereal.kit.db import Database
+from hypereal.kit.db import Connection, Database
 from hypereal.kit.errors import Conflict, InvalidRequest
 from hypereal.kit.ids import AccountId, UserId, new_id
 
@@ -16,6 +16,8 @@ EMAIL_LENGTH_MAX = 254
 PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 1024
 PAGE_MAX = 100
+PEOPLE_MAX = 20
+"""Of one account, who get a mail."""
 
 _hasher = argon2.PasswordHasher()
 
@@ -64,6 +66,11 @@ async def list_users(database: Database, *, after: UserId | None = None, limit: 
     async with database.connection() as connection:
         rows = await store.list_users(connection, after or UserId(""), min(limit, PAGE_MAX))
     return [msgspec.convert(dict(row), User) for row in rows]
+
+
+async def addresses_of(connection: Connection, owner_id: AccountId) -> list[str]:
+    """Where the people of an account get mail; at most PEOPLE_MAX."""
+    return await store.addresses_of(connection, owner_id, PEOPLE_MAX)
 
 
 async def ensure_user(database: Database, email: str) -> User:
