@@ -24,9 +24,9 @@ def backup(
 ) -> None:
     """Save all of it to one file, while it serves.
 
-    One snapshot of the database, and the secret: what another machine needs to serve in place of this one. Settings
-    and vendors' keys are not in it. Whoever has the file can read what is kept for customers (hashes of keys, the
-    secret, the usage log), so it is for this user only (0600): keep it so.
+    One snapshot of the database, and the secret: what another machine needs to serve in place of this one. Settings,
+    vendors' keys and stored files are not in it. Whoever has the file can read what is kept for customers (hashes of
+    keys, the secret, the usage log), so it is for this user only (0600): keep it so.
     """
     began_s = time.monotonic()
     settings = read_settings(config, data_dir)
