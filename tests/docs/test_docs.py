@@ -47,7 +47,7 @@ def blocks_of(page: Path) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def own_server(background: Background, scripted_upstream: Upstream) -> Iterator[Server]:
     """One that pages may change the settings of."""
-    running = Server(background, {"ACME_API_KEY": UPSTREAM_KEY})
+    running = Server(background, {"ACME_API_KEY": UPSTREAM_KEY, "HYPEREAL_OUTBOUND__ALLOW": "127.0.0.1"})
     commands = running.folder / "bin"
     commands.mkdir()
     for name, options in (("hypereal", "-m hypereal"), ("python", "")):
@@ -71,6 +71,7 @@ def test_what_a_page_says_to_run_runs(page: Path, own_server: Server, scripted_u
         "ACME_API_KEY": UPSTREAM_KEY,
         "HYPEREAL_DATA_DIR": str(own_server.data_dir),
         "HYPEREAL_API_KEY": own_server.caller().secret,
+        "HYPEREAL_ACCOUNT_KEY": own_server.caller(scopes=frozenset({"inference", "account"})).secret,
     }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", session],

@@ -18,7 +18,6 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-import hypereal.migrations
 from hypereal.kit.db import Database
 from hypereal.serve import migrate
 from hypereal.serve.postgres import EmbeddedPostgres
@@ -59,13 +58,15 @@ class Server:
 
 def migrate_to(url: str, revision: str) -> None:
     """Bring an empty database up to REVISION, as an older version left it. Blocks."""
-    config = {"script_location": str(Path(hypereal.migrations.__file__).parent).replace("%", "%%")}
     program = (
-        "from alembic import command; from alembic.config import Config; c = Config();"
-        f"[c.set_main_option(*one) for one in {config!r}.items()]; c.attributes['url'] = {url!r};"
-        f"command.upgrade(c, {revision!r})"
+        "import asyncio\n"
+        "from hypereal.migrations.upgrading import transaction, upgrade\n"
+        "async def main():\n"
+        f"    async with transaction({url!r}) as connection:\n"
+        f"        await upgrade(connection, {revision!r})\n"
+        "asyncio.run(main())\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @pytest.fixture(scope="session")

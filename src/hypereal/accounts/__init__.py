@@ -18,7 +18,7 @@ from hypereal.accounts.keys import (
     revoke_key,
     rotate_key,
 )
-from hypereal.accounts.users import User, create_user, ensure_user, find_user, list_users, set_rate
+from hypereal.accounts.users import User, addresses_of, create_user, ensure_user, find_user, list_users, set_rate
 
 __all__ = [
     "NO_KEY",
@@ -29,6 +29,7 @@ __all__ = [
     "NewKey",
     "Principal",
     "User",
+    "addresses_of",
     "change_key",
     "choose_credential",
     "create_key",

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from hypereal.accounts import store
-from hypereal.kit.db import Database
+from hypereal.kit.db import Connection, Database
 from hypereal.kit.errors import Conflict, InvalidRequest
 from hypereal.kit.ids import AccountId, UserId, new_id
 
@@ -17,6 +17,8 @@ PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 1024
 PAGE_MAX = 100
 RATE_MAX = 1_000_000
+PEOPLE_MAX = 20
+"""Of one account, who get a mail."""
 
 _hasher = argon2.PasswordHasher()
 
@@ -76,6 +78,11 @@ async def set_rate(database: Database, account_id: AccountId, requests_per_minut
         raise InvalidRequest(f"A rate is 1 to {RATE_MAX} requests per minute.", param="requestsPerMinute")
     async with database.connection() as connection:
         await store.set_rate(connection, account_id, requests_per_minute)
+
+
+async def addresses_of(connection: Connection, owner_id: AccountId) -> list[str]:
+    """Where the people of an account get mail; at most PEOPLE_MAX."""
+    return await store.addresses_of(connection, owner_id, PEOPLE_MAX)
 
 
 async def ensure_user(database: Database, email: str) -> User:

@@ -4,6 +4,7 @@ import msgspec
 
 from hypereal.accounts import store
 from hypereal.accounts.keys import Key
+from hypereal.accounts.users import addresses_of
 from hypereal.jobs import WRITTEN, Context, Done, Failed, Handler, Job, NewJob, Outcome, announce, enqueue, write
 from hypereal.kit import mail
 from hypereal.kit.budgets import BUDGET_REACHED, BudgetReached
@@ -11,8 +12,6 @@ from hypereal.kit.clock import month_end, utc_now
 from hypereal.kit.money import credits
 
 SEND_MAIL = "mail.send"
-PEOPLE_MAX = 20
-"""Of one account, who get a mail."""
 
 
 async def budget_reached(context: Context, job: Job) -> Outcome:
@@ -26,7 +25,7 @@ async def budget_reached(context: Context, job: Job) -> Outcome:
             if stops:
                 facts = msgspec.structs.asdict(key) | {"stopped_at": utc_now()}
                 await store.write_key(connection, job.owner_id, key.id, facts)
-            people = await store.addresses_of(connection, job.owner_id, PEOPLE_MAX)
+            people = await addresses_of(connection, job.owner_id)
             letters = [_letter(address, key, reached, stops) for address in people]
             await enqueue(
                 connection, *(NewJob(kind=SEND_MAIL, owner_id=job.owner_id, payload=letter) for letter in letters)

@@ -9,11 +9,13 @@ import asyncpg
 import msgspec
 
 from hypereal.conversations import store
-from hypereal.conversations.sealing import Sealer
 from hypereal.kit import log
 from hypereal.kit.db import UNREACHABLE, Database
 from hypereal.kit.ids import AccountId
+from hypereal.kit.sealing import Sealer
 
+PURPOSE = b"hypereal conversations 1"
+"""The number is that of the format."""
 SIZE_BYTES_MAX = 4 * 1024 * 1024
 """Of one conversation as JSON. Of a larger one is kept only that it was."""
 WAITING_BYTES_MAX = 32 * 1024 * 1024
@@ -45,7 +47,7 @@ class Conversations:
 
     def __init__(self, database: Database, secret: str) -> None:
         self._database = database
-        self._sealer = Sealer(secret)
+        self._sealer = Sealer(secret, PURPOSE)
         self._waiting: dict[_Name, Conversation] = {}
         """The oldest first. What is being written waits too, until it is."""
         self._waiting_bytes = 0

@@ -28,6 +28,9 @@ class Permission(StrEnum):
     READ_USAGE = "usage.read"
     READ_STORAGE = "storage.read"
     WRITE_STORAGE = "storage.write"
+    READ_WEBHOOKS = "webhooks.read"
+    WRITE_WEBHOOKS = "webhooks.write"
+    """Also to see the secrets that sign them."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ RECALL_S = 0.02
 """How often a pool that is short is asked again, while other processes give back what they do not use."""
 RECALL_S_MAX = 0.15
 """How long a ticket waits for what others give back."""
+HEARD_S = 1.0
+"""What is idle goes back only while the database answers: in an outage calls are served from what is leased."""
 COST_MAX = 10**15
 """The most one call can cost: ten million dollars. A vendor's absurd token count must not stop the batch it is in."""
 
@@ -52,6 +54,8 @@ class Books:
         self._acked = journal.position
         self._epoch = 0
         self._second_began_s = 0.0
+        self._heard_s = float("-inf")
+        """When the database last answered."""
         self.live_until_s = 0.0
         """By `boottime_s`: a process that was stopped or cut off for so long must not spend its leases."""
         self._month = ""
@@ -170,7 +174,8 @@ class Books:
                     least[pool] = min(ticket.amount, least.get(pool, ticket.amount))
             now_s = time.monotonic()
             charges = self._charges(lines)
-            asks = [pool.ask(charges[pool], least.get(pool, 1), now_s) for pool in self._dirty]
+            returns = now_s < self._heard_s + HEARD_S
+            asks = [pool.ask(charges[pool], least.get(pool, 1), now_s, returns=returns) for pool in self._dirty]
             limits = [
                 (pool.id, pool.owner_id, pool.limit)
                 for pool in self._dirty
@@ -200,7 +205,7 @@ class Books:
         assert batch is not None
         self._in_flight = None
         self._acked = batch.end
-        now_s = time.monotonic()
+        self._heard_s = now_s = time.monotonic()
         for ask, standing in zip(batch.asks, standings, strict=True):
             ask.pool.granted(ask, standing, now_s)
         tickets = [ticket for ticket in batch.tickets if ticket.is_pending]

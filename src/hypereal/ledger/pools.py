@@ -104,8 +104,11 @@ class Pool:
         """What is free and should go back."""
         return max(0, self.free - self._kept(now_s))
 
-    def ask(self, charged: int, least: int, now_s: float) -> Ask:
-        """Take out of the lease what was CHARGED and what goes back, and say what is asked for instead."""
+    def ask(self, charged: int, least: int, now_s: float, *, returns: bool = True) -> Ask:
+        """Take out of the lease what was CHARGED and what goes back, and say what is asked for instead.
+
+        Without RETURNS, what is idle stays.
+        """
         self.note_use()
         self.charged -= charged
         self.leased -= charged
@@ -116,7 +119,7 @@ class Pool:
             # and a limit that was lowered holds for what was leased before.
             returned, need, wish = self.free, self.wanted, 0
         else:
-            returned, need = self.surplus(now_s), max(0, self.wanted - self.free)
+            returned, need = self.surplus(now_s) if returns else 0, max(0, self.wanted - self.free)
             least = max(1, least - self.free)
             wish = min(WISH_MAX, max(0, self._kept(now_s) - max(self.free, self.wanted)))
         self.free -= returned

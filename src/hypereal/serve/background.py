@@ -12,15 +12,17 @@ from hypereal.kit.settings import Settings
 from hypereal.ledger import worker as ledger
 from hypereal.serve.parts import Parts, open_parts
 from hypereal.storage import worker as storage
+from hypereal.webhooks import worker as webhooks
 
 HANDLERS = (*accounts.HANDLERS,)
-SCHEDULES = (*conversations.SCHEDULES, *ledger.SCHEDULES, *queue.SCHEDULES)
+SCHEDULES = (*conversations.SCHEDULES, *ledger.SCHEDULES, *queue.SCHEDULES, *webhooks.SCHEDULES)
 
 
 def engine(parts: Parts, feed: Feed) -> jobs.Engine:
     """An engine that knows every kind of job. FEED must not be started yet."""
     context = jobs.Context(database=parts.database, settings=parts.settings)
-    return jobs.Engine(context, feed, HANDLERS, (*SCHEDULES, *storage.schedules(parts.storage)))
+    handlers = (*HANDLERS, *webhooks.handlers(parts.webhooks))
+    return jobs.Engine(context, feed, handlers, (*SCHEDULES, *storage.schedules(parts.storage)))
 
 
 async def work(url: str, settings: Settings, secret: str) -> None:

@@ -15,6 +15,8 @@ from hypereal.kit.settings import Settings
 from hypereal.ledger import routes as ledger_routes
 from hypereal.storage import Storage, open_storage
 from hypereal.storage.routes import StorageRoutes
+from hypereal.webhooks import Webhooks
+from hypereal.webhooks.routes import WebhookRoutes
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     outbound: Outbound
     storage: Storage
+    webhooks: Webhooks
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -34,11 +37,13 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def open_parts(database: Database, settings: Settings, secret: str) -> Parts:
     """All of them; nothing is connected to yet. SECRET is the installation's."""
+    outbound = Outbound(read_allowed(settings.outbound.allow))
     return Parts(
         database=database,
         settings=settings,
-        outbound=Outbound(read_allowed(settings.outbound.allow)),
+        outbound=outbound,
         storage=open_storage(database, settings.storage, settings.server.data_dir, secret),
+        webhooks=Webhooks(database, outbound, secret),
     )
 
 
@@ -53,6 +58,7 @@ def api_routes(parts: Parts, find_model: Callable[[str], Model | None]) -> list[
         *account_routes.routes(parts.database, partial(ledger.spent_this_month, parts.database), model_id),
         *ledger_routes.routes(parts.database),
         *_storage(parts).declared(),
+        *WebhookRoutes(parts.webhooks).declared(),
     ]
 
 

@@ -109,8 +109,22 @@ def test_idle_credit_goes_back_after_two_seconds(clock: Clock) -> None:
     assert not books.has_work
     clock.now_s += 1
     books.sweep()
-    assert [(a.charged, a.returned, a.wish) for a in answer(books).asks] == [(0, 70, 0)]
+    asked = [(a.charged, a.returned, a.wish) for a in answer(books).asks]  # is the database there?
+    asked += [(a.charged, a.returned, a.wish) for a in answer(books).asks]
+    assert asked == [(0, 0, 0), (0, 70, 0)]
     assert not books._pools
+
+
+def test_idle_credit_stays_while_the_database_is_away(clock: Clock) -> None:
+    books = new_books()
+    books.sweep()
+    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA))
+    answer(books)
+    for _ in range(10):
+        clock.now_s += 1
+        books.sweep()
+        books.batch()
+    assert books.hold_now(ADA, Micro(70)) is not None
 
 
 def test_recalled_credit_goes_back_with_the_next_batch_for_a_second(clock: Clock) -> None:

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypereal.conversations.sealing import NONCE_BYTES, Sealer
 from hypereal.kit.ids import AccountId
+from hypereal.kit.sealing import NONCE_BYTES, Sealer
 
-SEALER = Sealer("0" * 32)
+SEALER = Sealer("0" * 32, b"tests")
 OWNER = AccountId("acc_1")
 names = st.text(min_size=1, max_size=12)
 
@@ -25,8 +25,9 @@ def test_owner_and_id_do_not_run_into_each_other(owner: str, answer: str) -> Non
     assert SEALER.open(AccountId(owner), answer, SEALER.seal(OWNER, "resp_1", b"hi")) is None
 
 
-def test_another_secret_opens_nothing() -> None:
-    assert Sealer("1" * 32).open(OWNER, "resp_1", SEALER.seal(OWNER, "resp_1", b"hi")) is None
+def test_another_secret_or_purpose_opens_nothing() -> None:
+    assert Sealer("0" * 32, b"others").open(OWNER, "resp_1", SEALER.seal(OWNER, "resp_1", b"hi")) is None
+    assert Sealer("1" * 32, b"tests").open(OWNER, "resp_1", SEALER.seal(OWNER, "resp_1", b"hi")) is None
 
 
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
