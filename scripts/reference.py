@@ -50,6 +50,9 @@ KEYS = {
     "google": "`GEMINI_API_KEY`",
     "bedrock": "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`",
     "vertex": "`GOOGLE_APPLICATION_CREDENTIALS`",
+    "fal": "`FAL_KEY`",
+    "kling": "`KLING_ACCESS_KEY` and `KLING_SECRET_KEY`, or `KLING_API_KEY`",
+    "replicate": "`REPLICATE_API_TOKEN`",
 }
 """Of those whose variable is not NAME_API_KEY."""
 PROVIDERS_INTRO = """\
@@ -256,7 +259,8 @@ def _provider_row(provider: providers.Provider) -> list[str]:
     if provider.name == providers.LOCAL:
         return [f"`{provider.name}`", "", speaks, "the small model on this machine"]
     key = KEYS.get(provider.name, f"`{provider.name.upper()}_API_KEY`") if provider.needs_key else "no key needed"
-    return [f"`{provider.name}`", key, speaks, f"`{next(iter(provider.base_urls.values()))}`"]
+    address = next(iter(provider.base_urls.values()), provider.media_url)
+    return [f"`{provider.name}`", key, speaks or "media only", f"`{address}`"]
 
 
 if __name__ == "__main__":
