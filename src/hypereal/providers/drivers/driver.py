@@ -53,6 +53,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     forgets: bool = False
     """Cancelling deletes the task there: afterwards the vendor knows it no more."""
 
+    @property
+    def is_direct(self) -> bool:
+        """What was made is in the answer to the submit."""
+        return isinstance(self.reply, Direct)
+
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
     """How a vendor is spoken to."""
