@@ -16,9 +16,9 @@ import msgspec
 
 from hypereal.providers.drivers.callbacks import Callback
 from hypereal.providers.drivers.errors import Errors, decode, fault, is_error
-from hypereal.providers.drivers.outcome import Answer, Failed, FaultKind, Outcome, Output, Task
+from hypereal.providers.drivers.outcome import Answer, Failed, FaultKind, Finished, Outcome, Output, Task
 from hypereal.providers.drivers.replies import Direct, Tasks, Terms
-from hypereal.providers.drivers.requests import Request, Signed, signed
+from hypereal.providers.drivers.requests import Request, Signed, is_trusted, is_whole, post, signed
 from hypereal.providers.drivers.work import Kind, Work
 from hypereal.providers.provider import Auth, Provider
 
@@ -41,8 +41,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     kinds: frozenset[Kind]
     build: Callable[[Work], Request]
     reply: Direct | Tasks
-    models: str = ""
-    """What the model's id begins with; '' for all. The first route that fits is taken."""
+    models: tuple[str, ...] = ("",)
+    """What the model's id may begin with. The first route that fits is taken."""
+    extras: frozenset[str] = frozenset()
+    """Members of a caller's that go on to the vendor: nothing that its price depends on."""
     takes: Takes = Takes.ANY
     is_batch: bool = False
     """It makes `n` at once; otherwise it makes one, and is asked n times."""
@@ -85,7 +87,9 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
     def submit(self, work: Work) -> Request:
         """The request that begins WORK. Raises ValueError, with words for the caller, where it cannot be asked for."""
-        return self._route(work).build(work)
+        route = self._route(work)
+        extra = {name: value for name, value in work.extra.items() if name in route.extras}
+        return route.build(msgspec.structs.replace(work, extra=extra))
 
     def opens(self, work: Work, head: Answer) -> str | None:
         """The content type of what HEAD, an answer without its body, brings as it comes: the body is the one output.
@@ -98,7 +102,7 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     def read_submit(self, work: Work, answer: Answer) -> Outcome:
         """What the ANSWER to a submit comes to: anything but Running."""
         route = self._route(work)
-        return route.reply.read_submit(self._terms(route), work, answer)
+        return self._guarded(route.reply.read_submit(self._terms(route), work, answer), answer)
 
     def recover(self, work: Work) -> Task | None:
         """The task to poll where the answer to a submit of WORK was lost, and the vendor can be asked for it."""
@@ -111,17 +115,19 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
     def read_poll(self, task: Task, answer: Answer) -> Outcome:
         """What the ANSWER to a poll comes to."""
-        route = next((one for one in self.routes if one.name == task.route), None)
+        route = self._route_of(task)
         if route is None:
             return Failed(fault=fault(FaultKind.LOST, f"there is no route {task.route!r} any more"))
-        return route.reply.read_poll(self._terms(route), task, answer)
+        return self._guarded(route.reply.read_poll(self._terms(route), task, answer), answer)
 
     def cancel(self, task: Task) -> Request | None:
         """The request that stops TASK, if the vendor can. Best effort: whatever it answers, go on polling."""
         if not task.cancel:
             return None
         method, _, url = task.cancel.partition(" ")
-        return Request(method=method, url=url)
+        route = self._route_of(task)
+        is_named = route is not None and isinstance(route.reply, Tasks) and route.reply.cancel_names_it
+        return post(url, {"id": task.id}) if is_named else Request(method=method, url=url)
 
     def read_cancel(self, task: Task, answer: Answer) -> bool:
         """Whether the vendor says that TASK is stopped."""
@@ -138,6 +144,25 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     def fetch(self, output: Output) -> Request:
         """The request for what is at OUTPUT's address, to be signed only where it `needs_credential`."""
         return Request(method="GET", url=output.url)
+
+    def _guarded(self, outcome: Outcome, answer: Answer) -> Outcome:
+        """OUTCOME, with nothing asked for by credential that is not at the vendor's."""
+        if not isinstance(outcome, Finished):
+            return outcome
+
+        def is_good(output: Output) -> bool:
+            return not output.needs_credential or not is_whole(output.url) or self._is_own(output.url, answer)
+
+        outputs = (
+            one if is_good(one) else msgspec.structs.replace(one, needs_credential=False) for one in outcome.outputs
+        )
+        return msgspec.structs.replace(outcome, outputs=tuple(outputs))
+
+    def _is_own(self, url: str, answer: Answer) -> bool:
+        return is_trusted(url, answer.url, self.hosts)
+
+    def _route_of(self, task: Task) -> Route | None:
+        return next((one for one in self.routes if one.name == task.route), None)
 
     def _terms(self, route: Route) -> Terms:
         return Terms(route=route.name, errors=self.errors, hosts=self.hosts)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -29,6 +30,8 @@ _STATUSES: Mapping[int, FaultKind] = {
     401: FaultKind.CREDENTIAL,
     402: FaultKind.BALANCE,
     403: FaultKind.CREDENTIAL,
+    404: FaultKind.LOST,
+    410: FaultKind.LOST,
     408: FaultKind.VENDOR,
     409: FaultKind.VENDOR,
     425: FaultKind.VENDOR,
@@ -43,7 +46,7 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True):
     """Paths, the most telling first: each is looked up until one is in `kinds`."""
     messages: tuple[str, ...] = ("error.message", "message", "error", "detail")
     kinds: Mapping[str, FaultKind] = {}
-    """Code -> kind. One that ends in '*' is a beginning. Codes win over the status."""
+    """Code -> kind; '*' in a code stands for any text. Codes win over the status."""
     within_ok: str = ""
     """A path at which an answer of status 200 says whether it is one after all;"""
     ok: frozenset[str] = frozenset()
@@ -74,7 +77,7 @@ def is_error(errors: Errors, answer: Answer, said: Any) -> bool:
 
 def fault_of(errors: Errors, answer: Answer, said: Any) -> Fault:
     """What went wrong with the request that ANSWER is the answer to."""
-    found = [code for path in errors.codes if (code := paths.text(said, path))]
+    found = [code for path in errors.codes for one in paths.every(said, path) if (code := paths.text(one, ""))]
     kinds = [(kind, code) for code in found if (kind := kind_of(errors.kinds, code)) is not None]
     kind, code = kinds[0] if kinds else (_by_status(errors, answer.status), found[0] if found else "")
     detail = _message(said, errors.messages)
@@ -93,16 +96,18 @@ def kind_of(kinds: Mapping[str, FaultKind], code: str) -> FaultKind | None:
     exact = kinds.get(code)
     if exact is not None:
         return exact
-    return next((kind for begin, kind in kinds.items() if begin.endswith("*") and code.startswith(begin[:-1])), None)
+    return next((kind for pattern, kind in kinds.items() if "*" in pattern and fnmatchcase(code, pattern)), None)
 
 
 def refused(errors: Errors, answer: Answer, said: Any) -> Failed | Unclear:
     """What a submit that was answered with an error comes to.
 
     An error that the vendor's own program wrote means that nothing was begun; what a proxy before it says of a request
-    that it passed on (HTML, a bare 502 or 504) does not.
+    that it passed on (HTML, a bare 502 or 504) does not. A model that is not there is our catalog's fault.
     """
     told = fault_of(errors, answer, said)
+    if told.kind is FaultKind.LOST:
+        told = fault(FaultKind.VENDOR, told.detail, told.code)
     is_own = isinstance(said, dict) and answer.status not in (502, 504)
     return Failed(fault=told) if answer.status in range(400, 500) or is_own else Unclear(fault=told)
 
@@ -132,7 +137,8 @@ def _message(said: Any, places: tuple[str, ...]) -> str:
 
 
 _seconds = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s?").fullmatch
-_resets_in = re.compile(r"resets in ~?([0-9]{1,5})s").search
+_resets_in = re.compile(r"(?:resets|try again) in ~?([0-9]{1,5}(?:\.[0-9]{1,9})?)s\b").search
+"""As Replicate and OpenAI write it in a message, where no header says it."""
 
 
 def _retry_after_s(errors: Errors, answer: Answer, said: Any) -> float | None:

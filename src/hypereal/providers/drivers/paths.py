@@ -27,10 +27,10 @@ def first(value: Any, *paths: str) -> Any:
 
 
 def text(value: Any, *paths: str) -> str:
-    """The text or number at the first of PATHS where there is one, as text; '' where there is none."""
+    """The text or number at the first of PATHS where there is one, as text; '' where there is none. True is neither."""
     for path in paths:
         for one in every(value, path):
-            if isinstance(one, str | int | float) and one != "":
+            if isinstance(one, str | int | float) and not isinstance(one, bool) and one != "":
                 return str(one)
     return ""
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -24,10 +23,12 @@ from hypereal.providers.drivers.outcome import (
     Task,
     Unclear,
 )
-from hypereal.providers.drivers.requests import is_trusted
+from hypereal.providers.drivers.requests import is_trusted, path_of, segment
 from hypereal.providers.drivers.work import Work
 
 OUTPUTS_MAX = 16
+ID_CHARACTERS_MAX = 500
+URL_CHARACTERS_MAX = 2000
 POLL_AFTER_S = 5.0
 
 
@@ -43,11 +44,18 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+Place = str | Callable[[Work], str]
+"""A template of a path below the provider's address."""
+
 _FAULTS: Mapping[State, FaultKind] = {
     State.MODERATED: FaultKind.MODERATED,
     State.LOST: FaultKind.LOST,
     State.CANCELLED: FaultKind.CANCELLED,
 }
+
+
+_OURS = frozenset({FaultKind.CREDENTIAL, FaultKind.BALANCE, FaultKind.RATE})
+"""Faults of us who ask, not of what is asked about."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +72,8 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[str, ...]
     """The first that leads anywhere."""
     url: str | None = None
+    place: str = ""
+    """Where `url` leads to no address but to an id, the place of what has it: '/videos/{id}/content'."""
     base64: str | None = None
     content_type: str | None = None
     revised_prompt: str | None = None
@@ -75,8 +85,8 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     needs_credential: bool = False
     blocked: tuple[str, ...] = ()
     """Paths in the answer; where there is no output but something here, the vendor's rules took it."""
-    facts: Mapping[str, str] = {}
-    """Field of `Facts` -> path. `duration_ms`: to seconds."""
+    facts: Mapping[str, tuple[str, ...]] = {}
+    """Field of `Facts` -> paths. `duration_ms`: to seconds."""
 
     def read(self, errors: Errors, answer: Answer, said: Any) -> Finished | Failed:
         """What SAID brings: what there is of it."""
@@ -98,6 +108,8 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
         packed = "" if self.base64 is None else paths.text(item, self.base64)
         if url.startswith("data:"):
             url, packed = "", url
+        if url and self.place:
+            url = filled(self.place, {"id": url})
         body = bytes_of(packed) if packed else None
         if not url and body is None:
             return None
@@ -111,13 +123,17 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _facts(self, said: Any) -> Facts:
-        found = {name: paths.number(said, path) for name, path in self.facts.items()}
-        scaled = {
-            name: round(value * (1000 if name == "duration_ms" else 1))
-            for name, value in found.items()
-            if value is not None and value >= 0
-        }
-        return Facts(**scaled)
+        return facts({name: paths.number(said, *places) for name, places in self.facts.items()})
+
+
+def facts(found: Mapping[str, float | None]) -> Facts:
+    """Facts of what was FOUND: `duration_ms` in seconds, None where it is not told."""
+    scaled = {
+        name: round(value * (1000 if name == "duration_ms" else 1))
+        for name, value in found.items()
+        if value is not None and value >= 0
+    }
+    return Facts(**scaled)
 
 
 class Direct(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +144,8 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
     """The whole body is the output, as it comes: sound."""
     read: Callable[[Answer, Any], Finished | Failed | None] | None = None
     """What the table cannot say: asked first, of answers that are no error. None: let the table read."""
+    is_verdict: bool = False
+    """Where it is what a task came to, an error in its place is the task's own."""
 
     def opens(self, head: Answer) -> str | None:
         """See `Driver.opens`."""
@@ -149,7 +167,9 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
         """What an ANSWER with the result of TASK comes to."""
         said = decode(answer)
         if is_error(terms.errors, answer, said):
-            return _not_told(terms.errors, answer, said)
+            told = _not_told(terms.errors, answer, said)
+            is_own = self.is_verdict and isinstance(said, dict) and told.fault.kind not in _OURS
+            return Failed(fault=told.fault) if is_own else told
         return self._brought(terms, answer, said)
 
     def _brought(self, terms: Terms, answer: Answer, said: Any) -> Outcome:
@@ -162,15 +182,18 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tasks(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer names a task, which is asked for until it is done. `{id}` in a place is the task's."""
+    """The answer names a task, which is asked for until it is done. `{id}` in a place is the task's, `{+id}` as well,
+    where that is a path."""
 
     id: tuple[str, ...]
-    poll: str | Callable[[Work], str]
+    poll: Place
     """Where a task is asked for;"""
     poll_at: str = ""
     """or the path at which the answer says so: believed where that is a place of the vendor's."""
-    cancel: str = ""
+    cancel: Place = ""
     """Method and place."""
+    cancel_names_it: bool = False
+    """Its body is `{"id": …}`."""
     cancel_at: str = ""
     state: tuple[str, ...]
     states: Mapping[str, State]
@@ -179,7 +202,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
     progress_max: float = 100.0
     first_poll_s: float = POLL_AFTER_S
     poll_s: float = POLL_AFTER_S
-    result: str = ""
+    result: Place = ""
     """Where what was made is asked for, once it is done; `{name}`: what is at the path that `names` gives."""
     result_at: str = ""
     names: Mapping[str, str] = {}
@@ -194,7 +217,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
         if is_error(terms.errors, answer, said):
             return refused(terms.errors, answer, said)
         task_id = paths.text(said, *self.id)
-        if not task_id or len(task_id) > 500:
+        if not task_id or len(task_id) > ID_CHARACTERS_MAX:
             return garbled(answer)
         task = self._task(terms, work, answer, said, task_id)
         if self.states.get(paths.text(said, *self.state)) in (None, State.QUEUED, State.RUNNING):
@@ -203,9 +226,10 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
 
     def task(self, route: str, work: Work, task_id: str) -> Task:
         """The task TASK_ID of WORK, by the tables alone."""
-        template = self.poll if isinstance(self.poll, str) else self.poll(work)
-        places = (template, self.cancel, self.result if not self.names else "")
-        poll, cancel, result = (_filled(place, {"id": task_id}) for place in places)
+        places = (self.poll, self.cancel, "" if self.names else self.result)
+        poll, cancel, result = (
+            filled(place if isinstance(place, str) else place(work), {"id": task_id}) for place in places
+        )
         return Task(route=route, id=task_id, poll=poll, cancel=cancel, result=result)
 
     def read_poll(self, terms: Terms, task: Task, answer: Answer) -> Outcome:
@@ -244,7 +268,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
         values = {name: paths.text(said, path) for name, path in self.names.items()}
         if not all(values.values()):
             return Failed(fault=fault(FaultKind.VENDOR, "finished without output"))
-        place = task.result or _filled(self.result, {"id": task.id, **values})
+        place = task.result or filled(str(self.result), {"id": task.id, **values})
         return Accepted(task=msgspec.structs.replace(task, poll=place, is_done=True), poll_after_s=0.0)
 
     def _why(self, errors: Errors, state: State, answer: Answer, said: Any) -> Fault:
@@ -257,7 +281,9 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
 
         def told(path: str, instead: str) -> str:
             url = paths.text(said, path) if path else ""
-            return url if url and len(url) <= 2000 and is_trusted(url, answer.url, terms.hosts) else instead
+            return (
+                url if url and len(url) <= URL_CHARACTERS_MAX and is_trusted(url, answer.url, terms.hosts) else instead
+            )
 
         method, _, cancel = by_table.cancel.partition(" ")
         return msgspec.structs.replace(
@@ -268,10 +294,10 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _filled(place: str, values: Mapping[str, str]) -> str:
-    """PLACE with VALUES, none of which can lead out of its segment or add to the query."""
+def filled(place: str, values: Mapping[str, str]) -> str:
+    """PLACE with VALUES, none of which can lead out of its place: `{name}` is one segment, `{+name}` a path."""
     for name, value in values.items():
-        place = place.replace(f"{{{name}}}", quote(value, safe="-_.~:"))
+        place = place.replace(f"{{{name}}}", segment(value)).replace(f"{{+{name}}}", path_of(value))
     return place
 
 
@@ -279,7 +305,5 @@ def _not_told(errors: Errors, answer: Answer, said: Any) -> Failed | Unclear:
     """What a poll that was answered with an error comes to: only where the vendor says that there is no such task, or
     that its rules forbid it, is that the end of the task."""
     told = fault_of(errors, answer, said)
-    if answer.status in (404, 410) and told.kind is FaultKind.CALLER:
-        told = fault(FaultKind.LOST, told.detail, told.code)
     is_end = told.kind in (FaultKind.LOST, FaultKind.MODERATED)
     return Failed(fault=told) if is_end else Unclear(fault=told)

@@ -40,9 +40,17 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
         return f"Signed({self.method} {self.url})"
 
 
-def post(url: str, members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
-    """A POST of MEMBERS, those that are None left out, as JSON."""
-    return Request(method="POST", url=url, headers={"content-type": JSON, **(headers or {})}, body=json_body(members))
+def post(
+    url: str,
+    members: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> Request:
+    """A POST of MEMBERS, those that are None left out, as JSON, laid over EXTRA."""
+    given = {name: value for name, value in members.items() if value is not None}
+    body = json_body({**(extra or {}), **given})
+    return Request(method="POST", url=url, headers={"content-type": JSON, **(headers or {})}, body=body)
 
 
 def post_form(url: str, parts: list[Part], headers: Mapping[str, str] | None = None) -> Request:
@@ -54,6 +62,11 @@ def post_form(url: str, parts: list[Part], headers: Mapping[str, str] | None = N
 def segment(text: str) -> str:
     """TEXT as one segment of a path: an id of a vendor can lead nowhere else."""
     return quote(text, safe="-_.~") if text not in (".", "..") else ""
+
+
+def path_of(text: str) -> str:
+    """TEXT, 'owner/name' for one, as segments of a path."""
+    return "/".join(segment(one) for one in text.split("/"))
 
 
 def signed(

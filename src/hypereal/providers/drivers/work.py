@@ -75,7 +75,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     """Of speech, as 'en'."""
     extra: Mapping[str, Any] = {}
-    """Members of the caller's request that are none of these; they go on as they are, and win over ours."""
+    """Members of the caller's request that are none of these. Those that the route knows (`Route.extras`) go on as they
+    are, below ours: nothing that a price may depend on comes in this way."""
     key: str = ""
     """The job's own, the same at each try: a vendor that knows it does not begin twice."""
     callback_url: str | None = None

@@ -1,6 +1,8 @@
 """FLUX of Black Forest Labs. Sources: the vendor's OpenAPI and its "skills" repository (2026-02)."""
 
-from hypereal.providers.drivers.callbacks import Callback, Secret, hex_of_body
+import hmac
+
+from hypereal.providers.drivers.callbacks import Call, Callback, Secret, hex_of_body
 from hypereal.providers.drivers.driver import Driver, Route
 from hypereal.providers.drivers.errors import Errors
 from hypereal.providers.drivers.outcome import FaultKind
@@ -8,6 +10,8 @@ from hypereal.providers.drivers.replies import Outputs, State, Tasks
 from hypereal.providers.drivers.requests import Request, post, segment
 from hypereal.providers.drivers.work import Kind, Work
 from hypereal.providers.provider import Auth
+
+EXTRAS = {"safety_tolerance", "prompt_upsampling", "guidance", "raw", "image_prompt_strength"}
 
 
 def _build(work: Work) -> Request:
@@ -24,20 +28,29 @@ def _build(work: Work) -> Request:
         "output_format": work.format,
         "seed": work.seed,
         **(callback if work.callback_url else {}),
-        **work.extra,
     }
-    return post(f"/v1/{segment(work.model)}", members)
+    return post(f"/v1/{segment(work.model)}", members, extra=work.extra)
+
+
+_is_signed = hex_of_body("x-bfl-signature", "sha256=")
+
+
+def _verify(call: Call, secret: bytes, at_unix_s: float) -> bool:
+    """Newer deployments sign, older ones send the secret itself."""
+    told = call.headers.get("x-webhook-secret", "").encode()
+    return _is_signed(call, secret, at_unix_s) or (bool(secret) and hmac.compare_digest(told, secret))
 
 
 DRIVER = Driver(
     name="bfl",
     auth=Auth.X_KEY,
-    hosts=("api.bfl.ai", ".bfl.ai"),
+    hosts=(".bfl.ai",),
     routes=(
         Route(
             name="image",
             kinds=frozenset({Kind.IMAGE, Kind.IMAGE_EDIT}),
             build=_build,
+            extras=frozenset(EXTRAS),
             reply=Tasks(
                 id=("id",),
                 poll="/v1/get_result?id={id}",
@@ -61,9 +74,9 @@ DRIVER = Driver(
         ),
     ),
     errors=Errors(
-        codes=("error.code", "code", "status"),
+        codes=("status", "error.code", "code"),
         messages=("details.Moderation Reasons", "details.error", "detail", "message", "error"),
         kinds={"Request Moderated": FaultKind.MODERATED, "Content Moderated": FaultKind.MODERATED},
     ),
-    callback=Callback(task_id=("id",), secret=Secret.JOB, verify=hex_of_body("x-bfl-signature", "sha256=")),
+    callback=Callback(task_id=("id",), secret=Secret.JOB, verify=_verify),
 )
