@@ -21,6 +21,7 @@ from hypereal.ledger.rows import UsageRow, document, facts, record
 RECALL_S = 0.02
 """How often a pool that is short is asked again, while data processes give back what they leased and do not use."""
 RECALLS_MAX = 8
+NOTHING = Micro(0)
 
 Result = TypeVar("Result")
 
@@ -66,7 +67,7 @@ async def settle_job(connection: Connection, job_id: JobId, row: UsageRow, cost:
     await log_call(connection, row, cost)
 
 
-async def log_call(connection: Connection, row: UsageRow, cost: Micro = Micro(0)) -> None:
+async def log_call(connection: Connection, row: UsageRow, cost: Micro = NOTHING) -> None:
     """A row in the log for a call that no data process has settled: one that was refused costs nothing."""
     await store.log(connection, document([record(facts(row, Usage()), cost, cost)]))
 

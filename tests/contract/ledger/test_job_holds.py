@@ -100,4 +100,3 @@ async def test_what_data_processes_leased_ahead_is_asked_back(database, database
     await ledger.close()
     await feed.stop()
     assert await audit(database) == []
-

@@ -72,9 +72,7 @@ class Conductor:
 
         Raises InsufficientCredits, SpendingLimitReached, Conflict, InvalidRequest: then nothing was made or held.
         """
-        payer = _Payer(
-            owner_id=caller.owner_id, key_id=caller.key_id or NO_KEY, spending_limit=caller.spending_limit
-        )
+        payer = _Payer(owner_id=caller.owner_id, key_id=caller.key_id or NO_KEY, spending_limit=caller.spending_limit)
 
         async def work(connection: Connection) -> jobs.Answer:
             job_id = await self._add(connection, payer, asked)
@@ -199,9 +197,7 @@ class Conductor:
             Handler(
                 kind=POLL, payload=ToDo, run=self._step(poll), concurrency_max=500, timeout_s=300, attempts_max=100
             ),
-            Handler(
-                kind=COPY, payload=ToDo, run=self._step(copy), concurrency_max=16, timeout_s=3900, attempts_max=30
-            ),
+            Handler(kind=COPY, payload=ToDo, run=self._step(copy), concurrency_max=16, timeout_s=3900, attempts_max=30),
         )
 
     def _step(self, step: Callable[[Studio, Job], Awaitable[Outcome]]) -> Callable[[Context, Job], Awaitable[Outcome]]:
@@ -209,4 +205,3 @@ class Conductor:
             return await step(self.studio, job)
 
         return run
-

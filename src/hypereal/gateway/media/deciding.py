@@ -1,4 +1,4 @@
-"""Where a job goes on once its target has said something of every part: to be polled, copied, tried elsewhere, ended."""
+"""Where a job goes on once its target has spoken of every part: polled, copied, tried elsewhere, or ended."""
 
 from datetime import timedelta
 
@@ -41,6 +41,8 @@ async def go_on(studio: Studio, todo: Job, job: MediaJob, parts: list[Part], *, 
         move = store.Move(state=State.RUNNING, waiting="queued upstream")
         return await studio.hand_on(todo, job, POLL, move, *parts, after_s=0.0 if job.is_cancel_asked else poll_s)
     made = [one for part in parts for one in part.outputs][: job.n]
+    if made:
+        studio.ways.note(job.target_name, None)
     if made and all(one.object_id is not None for one in made):
         return await conclude(studio, todo, job, completed(job, made))
     if made:
@@ -61,6 +63,7 @@ async def fall_over(studio: Studio, todo: Job, job: MediaJob, parts: list[Part])
     """The target has made nothing: the next one, all of them again a little later, or the end."""
     faults = [part.fault for part in parts if part.fault is not None]
     fault = _worst(faults)
+    studio.ways.note(job.target_name, fault)
     job = _noted(job, fault)
     if fault.kind in _CALLERS:
         status, type_ = 400, "invalid_request_error"

@@ -6,6 +6,7 @@ neither time nor memory grow with what is asked for.
 
 import hashlib
 import io
+import itertools
 import tempfile
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -39,9 +40,7 @@ def draw_png(words: str, seed: int, size: tuple[int, int], references: Sequence[
     return _png(_scaled(_Drawing(words, seed, (width, height), references, DRAWN_MAX)(0.0), width, height))
 
 
-def draw_mp4(
-    words: str, seed: int, size: tuple[int, int], seconds: int, references: Sequence[bytes] = ()
-) -> bytes:
+def draw_mp4(words: str, seed: int, size: tuple[int, int], seconds: int, references: Sequence[bytes] = ()) -> bytes:
     """An MP4 (H.264) of SIZE that lasts SECONDS. Raises BadPicture."""
     width, height = (min(side, SIDE_MAX) // 2 * 2 for side in size)
     frame_at = _Drawing(words, seed, (width, height), references, DRAWN_MAX // 2)
@@ -63,7 +62,9 @@ def _encode(file: Path, frame_at: Callable[[float], Pixels], size: tuple[int, in
             step = number % DRAWN_EVERY
             if number and not step:
                 last, coming = coming, frame_at((number + DRAWN_EVERY) / FRAMES_PER_S)
-            mixed = (last * np.float32(1 - step / DRAWN_EVERY) + coming * np.float32(step / DRAWN_EVERY)).astype(np.uint8)
+            mixed = (last * np.float32(1 - step / DRAWN_EVERY) + coming * np.float32(step / DRAWN_EVERY)).astype(
+                np.uint8
+            )
             small = av.VideoFrame.from_ndarray(mixed, format="rgb24")
             frame = small.reformat(width=width, height=height, format="yuv420p", interpolation="BILINEAR")
             frame.pts, frame.time_base = number, Fraction(1, FRAMES_PER_S)
@@ -85,7 +86,7 @@ class _Drawing:
         sides = [6, *[WIDTH] * LAYERS, 3]
         self._layers = [
             random.normal(0.0, 1.4 / np.sqrt(rows) * 2.2, (rows, columns)).astype(np.float32)
-            for rows, columns in zip(sides, sides[1:], strict=False)
+            for rows, columns in itertools.pairwise(sides)
         ]
         self._speed = float(random.uniform(0.25, 0.6))
         self._given = [self._read(one) for one in references]
@@ -120,12 +121,12 @@ class _Drawing:
 def read_picture(body: bytes) -> Pixels:
     """The pixels of a PNG, JPEG, WebP or GIF. Raises BadPicture."""
     try:
-        with av.open(io.BytesIO(body)) as container:
+        with av.open(io.BytesIO(body), "r") as container:
             stream = container.streams.video[0]
             if stream.width * stream.height > REFERENCE_PIXELS_MAX:
                 raise BadPicture(f"a reference image has over {REFERENCE_PIXELS_MAX} pixels")
             frame = next(container.decode(stream))
-            return frame.to_ndarray(format="rgb24")
+            return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     except (av.FFmpegError, StopIteration, IndexError, ValueError, OSError):
         raise BadPicture("a reference image cannot be read") from None
 
@@ -134,7 +135,7 @@ def _scaled(picture: Pixels, width: int, height: int) -> Pixels:
     if picture.shape[:2] == (height, width):
         return picture
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-    return frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    return np.asarray(frame.reformat(width=width, height=height, format="rgb24").to_ndarray(), np.uint8)
 
 
 def _png(picture: Pixels) -> bytes:

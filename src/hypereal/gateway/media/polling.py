@@ -93,7 +93,9 @@ async def _wait(
     if said and all(isinstance(one, Unclear) for one in said):
         waiting = SILENT
     after_s = _pause_s(job, said)
-    progress = min((one.progress for one in said if isinstance(one, Running) and one.progress is not None), default=None)
+    progress = min(
+        (one.progress for one in said if isinstance(one, Running) and one.progress is not None), default=None
+    )
     has_begun = is_running and job.begun_at is None
     is_news = has_begun or waiting != job.waiting or (progress is not None and progress != job.progress)
     if not is_news and not any(isinstance(one, Accepted) for one in said) and _is_same(told):

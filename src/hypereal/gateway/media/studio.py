@@ -65,7 +65,9 @@ class Waiters:
                 del self._events[job_id]
 
     def _noticed(self, job_id: str | None) -> None:
-        events = self._events.get(job_id, ()) if job_id is not None else [e for all_ in self._events.values() for e in all_]
+        events = (
+            self._events.get(job_id, ()) if job_id is not None else [e for all_ in self._events.values() for e in all_]
+        )
         for event in list(events):
             event.set()
 
@@ -80,6 +82,7 @@ class Studio:
         self.storage = storage
         self.sealer = Sealer(secret, PURPOSE)
         self.ways = ways
+        self.materials = ways.materials
         self.public_url = public_url
         """What links begin with where no request says it."""
         self.waiters = Waiters()
@@ -138,6 +141,3 @@ def current(job: MediaJob, parts: list[Part]) -> list[Part]:
     """Those of PARTS that are of the target that JOB is with, in this round."""
     first = number_from(job)
     return [part for part in parts if first <= part.number < first + PARTS_MAX]
-
-
-

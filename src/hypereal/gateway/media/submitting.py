@@ -12,7 +12,7 @@ import msgspec
 
 from hypereal import jobs
 from hypereal.gateway.media import store
-from hypereal.gateway.media.deciding import UNKNOWN, fall_over, failed, go_on, is_overdue, timed_out
+from hypereal.gateway.media.deciding import UNKNOWN, failed, fall_over, go_on, is_overdue, timed_out
 from hypereal.gateway.media.ending import End, conclude
 from hypereal.gateway.media.job import Ask, Made, MediaJob, Part, PartState, Problem, State
 from hypereal.gateway.media.materials import CannotBring
@@ -72,9 +72,7 @@ async def submit(studio: Studio, todo: Job) -> Outcome:
     return await _ask_all(studio, todo, job, way, (work, mine, is_new))
 
 
-async def _ask_all(
-    studio: Studio, todo: Job, job: MediaJob, way: Way, asked: tuple[Work, list[Part], bool]
-) -> Outcome:
+async def _ask_all(studio: Studio, todo: Job, job: MediaJob, way: Way, asked: tuple[Work, list[Part], bool]) -> Outcome:
     work, parts, is_new = asked
     told: list[tuple[Part, float] | BaseException] = await asyncio.gather(
         *(_ask(studio, todo, job, way, (work, part, is_new)) for part in parts), return_exceptions=True

@@ -7,7 +7,7 @@ from typing import Protocol
 from hypereal.catalog import Catalog, Model
 from hypereal.gateway.media.drawing import DrawnHere
 from hypereal.gateway.media.job import Ask, Made
-from hypereal.gateway.media.materials import CannotBring, Materials
+from hypereal.gateway.media.materials import Materials
 from hypereal.gateway.media.sending import NotAnswered, NotSent, Sender, pieces_of
 from hypereal.kit.errors import UnusableUrl
 from hypereal.kit.ids import AccountId
@@ -24,7 +24,6 @@ from hypereal.providers.drivers import (
     Request,
     Route,
     Signed,
-    Takes,
     Task,
     Unclear,
     Work,
@@ -33,10 +32,15 @@ from hypereal.providers.drivers import (
 SUBMIT_S_MAX = 900.0
 POLL_S_MAX = 30.0
 DOWNLOAD_S_MAX = 3600.0
+REST_S = 30.0
+RESTS_MAX = 1_000
 UNSUPPORTED = "unsupported"
 """The code of a fault that means: not by this vendor, perhaps by the next."""
 NOT_SENT = "not_sent"
 """The code of one that means: nobody was reached."""
+
+
+_ILL = (FaultKind.CREDENTIAL, FaultKind.BALANCE, FaultKind.RATE, FaultKind.VENDOR)
 
 
 class Way(Protocol):
@@ -191,9 +195,7 @@ class VendorWay:
             raise UnusableUrl(str(error), param="output", is_temporary=True) from None
 
     def _signed(self, request: Request, key_number: int) -> Signed:
-        return self._driver.signed(
-            self._provider, request, at_unix_s=time.time(), key_number=key_number % self.keys
-        )
+        return self._driver.sign(self._provider, request, at_unix_s=time.time(), key_number=key_number % self.keys)
 
 
 class Ways:
@@ -205,11 +207,24 @@ class Ways:
         self.catalog = catalog
         self._providers = providers
         self._sender = sender
-        self._materials = materials
+        self.materials = materials
         self._here = DrawnHere(materials)
+        self._rests: dict[str, float] = {}
+        """Of targets that failed: until when (`time.monotonic`) others are asked first."""
+
+    def is_healthy(self, targets: tuple[str, ...]) -> bool:
+        """Whether one of TARGETS is well, as far as this process has seen."""
+        return any(self._rests.get(target, 0.0) <= time.monotonic() for target in targets)
+
+    def note(self, target: str, fault: Fault | None) -> None:
+        """TARGET has done what it was asked for, or FAULT kept it from that."""
+        if fault is None:
+            self._rests.pop(target, None)
+        elif fault.kind in _ILL and fault.code != UNSUPPORTED and len(self._rests) < RESTS_MAX:
+            self._rests[target] = time.monotonic() + REST_S
 
     def targets(self, model: Model, kind: Kind) -> tuple[str, ...]:
-        """The targets of MODEL that have a credential and can do KIND, in order of preference.
+        """The targets of MODEL that have a credential and can do KIND, in order of preference: the ill ones last.
 
         Where no target has a credential at all, it is drawn here. Empty: those that have one cannot do it.
         """
@@ -218,7 +233,8 @@ class Ways:
             here = f"{LOCAL}:{model.id}"
             return (here,) if self.of(here, kind) is not None else ()
         names = (f"{spec.provider}:{spec.model}" for spec in usable)
-        return tuple(name for name in names if self.of(name, kind) is not None)
+        able = [name for name in names if self.of(name, kind) is not None]
+        return tuple(sorted(able, key=lambda name: not self.is_healthy((name,))))
 
     def of(self, target: str, kind: Kind) -> Way | None:
         """The way to TARGET; None where settings or drivers have none (any more)."""
@@ -232,7 +248,7 @@ class Ways:
         route = None if driver is None else driver.route(Work(kind=kind, model=model))
         if driver is None or route is None:
             return None
-        return VendorWay(provider, driver, route, model=model, sender=self._sender, materials=self._materials)
+        return VendorWay(provider, driver, route, model=model, sender=self._sender, materials=self.materials)
 
     def _is_usable(self, name: str) -> bool:
         provider = self._providers.get(name)
