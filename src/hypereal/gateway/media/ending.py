@@ -32,7 +32,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def conclude(studio: Studio, todo: Job, job: MediaJob, end: End) -> Outcome:
-    """End JOB by the step TODO. Raises Lost."""
+    """End JOB, as the outcome of its step. Raises Lost."""
     async with studio.database.transaction() as connection:
         await jobs.write(connection, todo, Done())
         await end_in(studio, connection, job, end)
