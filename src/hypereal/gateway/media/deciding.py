@@ -7,7 +7,7 @@ import msgspec
 from hypereal.gateway.media import store
 from hypereal.gateway.media.ending import End, conclude, cost_of, cost_of_cancelled
 from hypereal.gateway.media.job import Attempt, Made, MediaJob, Part, PartState, Problem, State, json_of
-from hypereal.gateway.media.studio import COPY, POLL, Studio
+from hypereal.gateway.media.studio import COPY, POLL, SUBMIT, Studio
 from hypereal.gateway.media.ways import UNSUPPORTED
 from hypereal.jobs import Job, Outcome
 from hypereal.kit.clock import utc_now
@@ -74,7 +74,7 @@ async def fall_over(studio: Studio, todo: Job, job: MediaJob, parts: list[Part])
         move = store.Move(
             state=State.QUEUED, waiting="the next provider", target=job.target + 1, request=json_of(job.request)
         )
-        return await studio.again(todo, job, move, 0.0, *parts)
+        return await studio.hand_on(todo, job, SUBMIT, move, *parts)
     wait_s = min(RATE_S_MAX, fault.retry_after_s or RATE_S)
     is_rate = any(one.status == _STATUSES[FaultKind.RATE] for one in job.request.tried[-len(job.targets) :])
     until = utc_now() + timedelta(seconds=wait_s)
@@ -86,7 +86,7 @@ async def fall_over(studio: Studio, todo: Job, job: MediaJob, parts: list[Part])
             round=job.round + 1,
             request=json_of(job.request),
         )
-        return await studio.again(todo, job, move, wait_s, *parts)
+        return await studio.hand_on(todo, job, SUBMIT, move, *parts, after_s=wait_s)
     return await failed(studio, todo, job, _exhausted(job, fault, is_rate=is_rate))
 
 
