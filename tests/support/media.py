@@ -88,9 +88,7 @@ class Studio:
 
 def caller_of(owner_id: AccountId, limit: Micro | None = None) -> Caller:
     payer = Payer(owner_id=owner_id)
-    return Caller(
-        owner_id=owner_id, key_id=KeyId(payer.key_id), permissions=frozenset(), spending_limit=limit
-    )
+    return Caller(owner_id=owner_id, key_id=KeyId(payer.key_id), permissions=frozenset(), spending_limit=limit)
 
 
 @asynccontextmanager

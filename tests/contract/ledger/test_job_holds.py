@@ -21,8 +21,10 @@ from hypereal.ledger import (
     with_recall,
 )
 
+TEN = micro(10)
 
-async def hold(database, caller, job_id="job_1", amount=micro(10)):
+
+async def hold(database, caller, job_id="job_1", amount=TEN):
     async with database.transaction() as connection:
         await hold_for_job(connection, caller, JobId(job_id), amount)
 

@@ -52,7 +52,13 @@ class Desk:
 
     async def begin(self, request: Request, caller: Caller, kind: Kind, endpoint: str) -> tuple[MediaJob, Wish]:
         """The job that REQUEST, with a JSON body, comes to. Raises what the caller is told, and logs that."""
-        return await self.begin_with(request, caller, kind, endpoint, read_wish(await self.body(request)))
+        began_s = time()
+        try:
+            wish = read_wish(await self.body(request))
+        except HyperealError as error:
+            await self._log(caller, None, _origin(request, endpoint, None), error, began_s)
+            raise
+        return await self.begin_with(request, caller, kind, endpoint, wish)
 
     async def body(self, request: Request) -> bytes:
         """The whole body. Raises RequestTooLarge."""
@@ -81,7 +87,9 @@ class Desk:
         key = request.headers.get("idempotency-key")
         return await self.conductor.begin(caller, asked_of(kind, found, wish, origin, key))
 
-    async def _log(self, caller: Caller, wish: Wish, origin: Origin, error: HyperealError, began_s: float) -> None:
+    async def _log(
+        self, caller: Caller, wish: Wish | None, origin: Origin, error: HyperealError, began_s: float
+    ) -> None:
         """A row for what was refused, as every other call has one."""
         now = utc_now()
         row = UsageRow(
@@ -91,7 +99,7 @@ class Desk:
             key_id=caller.key_id or NO_KEY,
             endpoint=origin.endpoint,
             dialect=MEDIA,
-            model=wish.model or "",
+            model="" if wish is None else wish.model or "",
             status=error.status,
             error_type=error.type,
             is_stream=False,
@@ -142,12 +150,12 @@ def error_of(problem: Problem, job: MediaJob) -> HyperealError:
     return _ERRORS.get(problem.status, UpstreamFailed)(problem.message, headers=headers, details={"jobId": job.id})
 
 
-def _origin(request: Request, endpoint: str, wish: Wish) -> Origin:
+def _origin(request: Request, endpoint: str, wish: Wish | None) -> Origin:
     return Origin(
         request_id=request.headers.get("x-request-id", ""),
         endpoint=endpoint,
         client=request.headers.get("user-agent", "")[:CLIENT_CHARS_MAX],
         app=request.headers.get("x-hypereal-app", "")[:APP_CHARS_MAX] or None,
-        end_user=wish.user,
-        metadata=wish.metadata,
+        end_user=None if wish is None else wish.user,
+        metadata=None if wish is None else wish.metadata,
     )

@@ -1,30 +1,23 @@
 """The image routes (contract 3.1, 3.2): the caller waits while the job is done."""
 
 import base64
-from typing import Any
 
 import msgspec
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hypereal.catalog import Kind
-from hypereal.gateway.media.asking import Wish, wish_of
+from hypereal.gateway.media.asking import Wish
 from hypereal.gateway.media.desk import Desk, error_of, labels
+from hypereal.gateway.media.forms import is_form, read_form
 from hypereal.gateway.media.job import MediaJob, State
 from hypereal.gateway.media.showing import shown
-from hypereal.kit import media_types
 from hypereal.kit.access import ApiRoute, Caller, Permission
 from hypereal.kit.errors import Conflict, InvalidRequest
 from hypereal.kit.money import credits_json
 
 WAIT_S_MAX = 300.0
 """Then the caller gets the job instead, and polls."""
-FILES_MAX = 17
-"""Pictures of a form, and a mask."""
-FORM_FIELDS_MAX = 64
-FORM_TEXT_BYTES_MAX = 1024 * 1024
 
 
 class ImageBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,10 +106,10 @@ class ImageRoutes:
 
     async def edits(self, request: Request, caller: Caller) -> Response:
         """POST /v1/images/edits"""
-        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        if not is_form(request):
             job, wish = await self._desk.begin(request, caller, Kind.IMAGE, "images/edits")
             return await self._answer(request, job, wish)
-        wish = await self._form(request)
+        wish = await read_form(self._desk, request, "image")
         if not wish.references:
             raise InvalidRequest("image: give at least one file.", param="image")
         job, wish = await self._desk.begin_with(request, caller, Kind.IMAGE, "images/edits", wish)
@@ -150,53 +143,6 @@ class ImageRoutes:
             credits_used=credits_json(job.cost or 0),
         )
         return _json(answer, 200, labels(job))
-
-    async def _form(self, request: Request) -> Wish:
-        """A form's fields and files as a wish. Raises InvalidRequest, RequestTooLarge."""
-        raw = await self._desk.body(request)
-        again = Request(request.scope, _replayed(raw))
-        try:
-            form = await again.form(max_files=FILES_MAX, max_fields=FORM_FIELDS_MAX, max_part_size=FORM_TEXT_BYTES_MAX)
-        except (MultiPartException, ValueError) as error:
-            raise InvalidRequest(f"The form cannot be read: {str(error)[:200]}") from None
-        try:
-            return wish_of(await _fields(form), raw)
-        finally:
-            await form.close()
-
-
-async def _fields(form: FormData) -> dict[str, Any]:
-    """Texts as they are; files as data URLs. `image[]` is how OpenAI's clients write several."""
-    fields: dict[str, Any] = {}
-    images: list[str] = []
-    for name, value in form.multi_items():
-        plain = name.removesuffix("[]")
-        given = await _data_url(value, plain) if isinstance(value, UploadFile) else value
-        if plain == "image":
-            images.append(given)
-        else:
-            fields[plain] = given
-    for name in ("n", "seed"):
-        if isinstance(fields.get(name), str) and fields[name].isdecimal():
-            fields[name] = int(fields[name])
-    return {**fields, "image": images} if images else fields
-
-
-async def _data_url(file: UploadFile, field: str) -> str:
-    body = await file.read()
-    if not body:
-        raise InvalidRequest(f"{field}: an empty file.", param=field)
-    content_type = media_types.settle(file.content_type or "", body[: media_types.SNIFFED_BYTES])
-    return f"data:{content_type};base64,{base64.b64encode(body).decode()}"
-
-
-def _replayed(raw: bytes) -> Any:
-    """What gives Starlette's parser a body that was read, and bounded, here."""
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": raw, "more_body": False}
-
-    return receive
 
 
 def _json(told: msgspec.Struct, status: int, headers: dict[str, str]) -> Response:

@@ -154,6 +154,11 @@ class MediaJob(msgspec.Struct, frozen=True, kw_only=True):
         return Micro(self.units * self.unit_price)
 
     @property
+    def seconds(self) -> int | None:
+        """How long what it makes lasts, where that is what is paid for."""
+        return self.units // self.n if self.per is Unit.SECOND else None
+
+    @property
     def target_name(self) -> str:
         """'provider:model' that it is with."""
         return self.targets[min(self.target, len(self.targets) - 1)]

@@ -8,6 +8,7 @@ from hypereal.gateway.media.desk import Desk
 from hypereal.gateway.media.images import ImageRoutes
 from hypereal.gateway.media.job import MediaJob
 from hypereal.gateway.media.showing import ShownJob, shown
+from hypereal.gateway.media.videos import VideoRoutes
 from hypereal.kit.access import ApiRoute, Caller, Permission
 from hypereal.kit.asked import Page, PageQuery, page_of, query_of
 from hypereal.kit.ids import JobId
@@ -75,7 +76,7 @@ class JobRoutes:
 
 def routes(desk: Desk) -> list[ApiRoute]:
     """Every route of media."""
-    return [*JobRoutes(desk).declared(), *ImageRoutes(desk).declared()]
+    return [*JobRoutes(desk).declared(), *ImageRoutes(desk).declared(), *VideoRoutes(desk).declared()]
 
 
 def _id_in(request: Request) -> JobId:
