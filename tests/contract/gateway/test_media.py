@@ -1,6 +1,7 @@
 """Media jobs over scripted vendors that fail: who is asked, what is waited for, and what is paid. The books agree."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.support.background import Background
 from tests.support.ledger import micro
 from tests.support.media import Studio, studio
 from tests.support.media_vendors import PNG, MediaVendor
+from tests.support.sites import site_at
 
 from hypereal.catalog import Kind
 from hypereal.gateway.media.job import MediaJob, State
@@ -19,6 +21,7 @@ from hypereal.kit.db import Database
 from hypereal.kit.errors import Conflict, InsufficientCredits, InvalidRequest, NotFound, SpendingLimitReached
 from hypereal.kit.ids import AccountId
 from hypereal.ledger import audit, balance
+from hypereal.webhooks.endpoints import Change
 
 Vendors = Callable[..., list[MediaVendor]]
 
@@ -158,6 +161,16 @@ async def test_a_lost_answer_of_a_task_is_no_reason_to_ask_again(vendors, open_s
         assert (job.state, len(toapis.tasks)) == (State.FAILED, 1)
         assert "nobody can tell" in job.error.message
         assert await free_of(database, caller.owner_id) == micro(100)
+
+
+@pytest.mark.parametrize("how", ["html", "bare_502"])
+async def test_a_broken_answer_of_a_task_goes_to_the_next_target_and_not_again_to_this_one(vendors, open_studio, how):
+    ark, toapis = vendors("ark", "toapis")
+    async with open_studio() as here:
+        ark.break_next("submit", how)
+        asked = {"model": "doubao-seedance-2-0-fast", "duration": 4}
+        job = await here.ended(await here.begin(await here.caller(100), Kind.VIDEO, **asked))
+        assert (job.state, len(ark.requests), len(toapis.tasks)) == (State.COMPLETED, 1, 1)
 
 
 async def test_what_a_direct_vendor_did_not_answer_the_next_one_makes(vendors, open_studio):
@@ -342,6 +355,40 @@ async def test_what_nobody_works_on_any_more_is_ended_by_the_sweep(vendors, open
         assert await end_overdue(here.conductor.studio) == 1
         assert (await here.conductor.find(job.owner_id, job.id)).state is State.FAILED
         assert await free_of(database, caller.owner_id) == micro(500)
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+async def test_how_a_job_ended_is_told_to_its_url_and_to_the_accounts_endpoints(vendors, open_studio):
+    openai, toapis = vendors("openai", "toapis")
+    async with open_studio() as here, site_at("127.0.0.3") as site:
+        for path in ("/one", "/all"):
+            site.says(path, b"ok", "text/plain")
+        base = f"http://127.0.0.3:{site.port}"
+        caller = await here.caller(500)
+        await here.parts.webhooks.endpoints.create(caller.owner_id, Change(url=f"{base}/all", events=["job.*"]))
+        made = await here.ended(await here.begin(caller, model="gpt-image-2", webhookUrl=f"{base}/one"))
+        openai.break_next("submit", "moderated")
+        failed = await here.ended(await here.begin(caller, model="gpt-image-2"))
+        toapis.usual = ["queued"]
+        job = await here.begin(caller, Kind.VIDEO, model="gemini_omni_flash")
+        await here.until(job, "queued upstream")
+        cancelled = await here.conductor.cancel(caller.owner_id, job.id)
+        async with asyncio.timeout(20):
+            while len(site.bodies) < 4:
+                await asyncio.sleep(0.02)
+        told = [(head.split(b" ")[1], json.loads(body)) for head, body in zip(site.heads, site.bodies, strict=True)]
+        assert sorted((path, body["type"], body["data"]["jobId"]) for path, body in told) == sorted(
+            [
+                (b"/all", "job.completed", made.id),
+                (b"/one", "job.completed", made.id),
+                (b"/all", "job.failed", failed.id),
+                (b"/all", "job.cancelled", cancelled.id),
+            ]
+        )
+        data = next(body["data"] for _, body in told if body["data"]["jobId"] == made.id)
+        assert (data["status"], data["creditsUsed"], data["outputs"]) == ("completed", 3, [data["outputUrl"]])
 
 
 # -- here --------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hypereal.gateway.media.ending import End, conclude
 from hypereal.gateway.media.job import Ask, Made, MediaJob, Part, PartState, Problem, State
 from hypereal.gateway.media.materials import CannotBring
 from hypereal.gateway.media.studio import Studio, current, number_from
-from hypereal.gateway.media.ways import UNSUPPORTED, Way
+from hypereal.gateway.media.ways import ELSEWHERE, UNSUPPORTED, Way
 from hypereal.jobs import Done, Job, Outcome
 from hypereal.kit.errors import InvalidRequest, UnusableUrl
 from hypereal.providers.drivers import (
@@ -159,7 +159,8 @@ async def _asked(way: Way, work: Work, part: Part) -> tuple[Part, Said]:
                 part = msgspec.structs.replace(part, key_number=(part.key_number + 1) % way.keys)
                 continue
             is_first = left == TRIES_MAX - 1
-            is_same_again = said.fault.kind is FaultKind.VENDOR and said.fault.code != UNSUPPORTED and is_first
+            may_mend = said.fault.code not in (UNSUPPORTED, ELSEWHERE)
+            is_same_again = said.fault.kind is FaultKind.VENDOR and may_mend and is_first
         if not is_same_again or not left:
             break
         await asyncio.sleep(random.uniform(*PAUSE_S))

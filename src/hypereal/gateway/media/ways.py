@@ -4,6 +4,8 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
+import msgspec
+
 from hypereal.catalog import Catalog, Model
 from hypereal.gateway.media.drawing import DrawnHere
 from hypereal.gateway.media.job import Ask, Made
@@ -36,6 +38,8 @@ REST_S = 30.0
 RESTS_MAX = 1_000
 UNSUPPORTED = "unsupported"
 """The code of a fault that means: not by this vendor, perhaps by the next."""
+ELSEWHERE = "elsewhere"
+"""The code of one that means: not again by this vendor, which may have begun; by the next."""
 NOT_SENT = "not_sent"
 """The code of one that means: nobody was reached."""
 
@@ -141,7 +145,14 @@ class VendorWay:
             return Failed(fault=_fault("cannot be reached", str(error), NOT_SENT))
         except NotAnswered as error:
             return Unclear(fault=_fault("did not answer", str(error)))
-        return self._driver.read_submit(work, answer)
+        said = self._driver.read_submit(work, answer)
+        if isinstance(said, Unclear) and answer.status >= 500 and not self._can_tell(work):
+            # It answered that it failed, so this is a fault of the vendor's; but it may have begun all the same.
+            return Failed(fault=msgspec.structs.replace(said.fault, code=ELSEWHERE))
+        return said
+
+    def _can_tell(self, work: Work) -> bool:
+        return self.is_idempotent or self._driver.recover(work) is not None
 
     def recover(self, work: Work) -> Task | None:
         """See `Way`."""
