@@ -33,6 +33,16 @@ class Takes(StrEnum):
     """Bytes only: what is given as an address has to be fetched."""
 
 
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What people want to know of a route."""
+
+    states: Mapping[str, str] = {}
+    """The vendor's names of states, and what they mean."""
+    can_cancel: bool = False
+    lifetime_s: int | None = None
+    """How long the vendor keeps what it made."""
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One way to have something made: which requests it is for, how it is asked for, how the answers are read."""
 
@@ -59,6 +69,18 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     def is_direct(self) -> bool:
         """What was made is in the answer to the submit."""
         return isinstance(self.reply, Direct)
+
+    @property
+    def summary(self) -> Summary:
+        """What its tables say of its tasks."""
+        if isinstance(self.reply, Direct):
+            return Summary(lifetime_s=None if self.reply.outputs is None else self.reply.outputs.lifetime_s)
+        made = self.reply.outputs if self.reply.then is None else self.reply.then.outputs
+        return Summary(
+            states=self.reply.states,
+            can_cancel=bool(self.reply.cancel),
+            lifetime_s=None if made is None else made.lifetime_s,
+        )
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ def signed(
     """
     url = request.url if is_whole(request.url) else provider.media_url + request.url
     if not is_trusted(url, provider.media_url, hosts):
-        raise ValueError(f"{urlsplit(url).hostname} is not {provider.name}'s")
+        raise ValueError(f"{url[:200]} is not {provider.name}'s")
     own = {name.lower(): value for name, value in provider.headers.items()}
     credential = _credential(provider, auth, key_number, at_unix_s)
     return Signed(method=request.method, url=url, headers={**own, **request.headers, **credential}, body=request.body)

@@ -165,5 +165,7 @@ DRIVER = Driver(
             "server_error": FaultKind.VENDOR,
         },
     ),
-    callback=Callback(task_id=("data.id",), secret=Secret.ACCOUNT, verify=standard),
+    callback=Callback(
+        task_id=("data.id",), secret=Secret.ACCOUNT, signature="Standard Webhooks; 300 s", verify=standard
+    ),
 )
