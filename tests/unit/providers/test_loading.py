@@ -94,6 +94,7 @@ def test_two_keys_make_a_credential_only_together() -> None:
     [
         ({"base_url": "https://a.example"}, "no driver"),
         ({"base_url": "https://a.example", "driver": "../x"}, "driver"),
+        ({**ACME, "auth": "access_keys"}, "access_keys"),
         ({"base_url": "https://a.example", "driver": "bfl", "driver_path": "x y"}, "driver_path"),
         ({"base_url": "http://a.example", "driver": "bfl"}, "https only"),
     ],

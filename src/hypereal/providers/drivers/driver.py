@@ -14,9 +14,10 @@ from enum import StrEnum
 
 import msgspec
 
+from hypereal.kit import log
 from hypereal.providers.drivers.callbacks import Callback
 from hypereal.providers.drivers.errors import Errors, decode, fault, is_error
-from hypereal.providers.drivers.outcome import Answer, Failed, FaultKind, Finished, Outcome, Output, Task
+from hypereal.providers.drivers.outcome import Answer, Failed, FaultKind, Finished, Outcome, Output, Running, Task
 from hypereal.providers.drivers.replies import Direct, Tasks, Terms
 from hypereal.providers.drivers.requests import Request, Signed, is_trusted, is_whole, post, signed
 from hypereal.providers.drivers.work import Kind, Work
@@ -169,6 +170,8 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
     def _guarded(self, outcome: Outcome, answer: Answer) -> Outcome:
         """OUTCOME, with nothing asked for by credential that is not at the vendor's."""
+        if isinstance(outcome, Running) and outcome.unknown_state:
+            log.get("providers").warning("unknown state", driver=self.name, state=outcome.unknown_state)
         if not isinstance(outcome, Finished):
             return outcome
 

@@ -266,7 +266,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
         if self.then is None:
             return self.outputs.read(terms.errors, answer, said)
         values = {name: paths.text(said, path) for name, path in self.names.items()}
-        if not all(values.values()):
+        if not all(0 < len(value) <= ID_CHARACTERS_MAX for value in values.values()):
             return Failed(fault=fault(FaultKind.VENDOR, "finished without output"))
         place = task.result or filled(str(self.result), {"id": task.id, **values})
         return Accepted(task=msgspec.structs.replace(task, poll=place, is_done=True), poll_after_s=0.0)
