@@ -109,7 +109,7 @@ DRIVER = Driver(
                 read=_broken,
                 outputs=Outputs(items=()),
                 then=Direct(
-                    is_verdict=True,
+                    verdicts=frozenset({422, 500}),
                     outputs=Outputs(
                         items=("images[]", "image", "videos[]", "video"),
                         url="url",
