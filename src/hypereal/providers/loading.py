@@ -186,6 +186,8 @@ def _table(merged: Mapping[str, Any]) -> ProviderTable:
         raise ValueError("dialects: names none, and there is no driver")
     if table.driver is not None and not _NAME.fullmatch(table.driver):
         raise ValueError(f"driver: {table.driver[:40]!r} is none")
+    if table.auth is Auth.ACCESS_KEYS and table.dialects:
+        raise ValueError("auth: access_keys is for drivers, and there are dialects")
     if not table.timeout_s.is_finite() or not 0 < table.timeout_s <= TIMEOUT_S_MAX:
         raise ValueError(f"timeout_s: more than 0, at most {TIMEOUT_S_MAX}")
     if table.envelope is not None and table.envelope not in ENVELOPES:

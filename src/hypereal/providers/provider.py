@@ -31,7 +31,6 @@ class Auth(StrEnum):
     KEY = "key"
     X_KEY = "x_key"
     XI_API_KEY = "xi_api_key"
-    """Only vendors of media take these."""
     NONE = "none"
 
 
@@ -108,14 +107,19 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
         return f"UpstreamRequest({self.authority.decode()} {self.target.decode()})"
 
 
-_AUTH_HEADERS: Mapping[Auth, tuple[bytes, bytes]] = {
-    Auth.BEARER: (b"authorization", b"Bearer "),
-    Auth.X_API_KEY: (b"x-api-key", b""),
-    Auth.X_GOOG_API_KEY: (b"x-goog-api-key", b""),
-    Auth.AWS_SIGV4: (b"authorization", b"Bearer "),
-    Auth.GOOGLE_SERVICE_ACCOUNT: (b"authorization", b"Bearer "),
+AUTH_HEADERS: Mapping[Auth, tuple[str, str]] = {
+    Auth.BEARER: ("authorization", "Bearer "),
+    Auth.TOKEN: ("authorization", "Token "),
+    Auth.KEY: ("authorization", "Key "),
+    Auth.X_KEY: ("x-key", ""),
+    Auth.X_API_KEY: ("x-api-key", ""),
+    Auth.XI_API_KEY: ("xi-api-key", ""),
+    Auth.X_GOOG_API_KEY: ("x-goog-api-key", ""),
+    Auth.ACCESS_KEYS: ("authorization", "Bearer "),
+    Auth.AWS_SIGV4: ("authorization", "Bearer "),
+    Auth.GOOGLE_SERVICE_ACCOUNT: ("authorization", "Bearer "),
 }
-"""How an `api_key` travels. The last two clouds take one as well as what they want instead."""
+"""How an `api_key` travels. The last three take one as well as what they want instead."""
 
 
 def request_for(
@@ -183,5 +187,5 @@ def _headers(provider: Provider, dialect: Dialect, key_number: int) -> tuple[tup
     own = tuple((name.lower().encode("ascii"), value.encode("latin-1")) for name, value in provider.headers.items())
     if not provider.api_keys:
         return own
-    name, prefix = _AUTH_HEADERS[provider.auth[dialect]]
-    return ((name, prefix + provider.api_keys[key_number].encode("ascii")), *own)
+    name, prefix = AUTH_HEADERS[provider.auth[dialect]]
+    return ((name.encode("ascii"), (prefix + provider.api_keys[key_number]).encode("ascii")), *own)

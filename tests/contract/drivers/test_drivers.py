@@ -288,6 +288,18 @@ def test_what_goes_wrong_when_a_result_is_asked_for_ends_nothing(name: str, how:
     check_outputs(set_stage, set_stage.ends(done.task))
 
 
+def test_an_error_in_the_place_of_a_result_is_the_tasks_own_only_where_the_vendor_says_that(stage: Set) -> None:
+    set_stage = stage("fal/run")
+    set_stage.vendor.plan(["running", "done"])
+    done = msgspec.structs.replace(set_stage.begin(), is_done=True)
+    early = set_stage.poll(msgspec.structs.replace(done, poll=done.result))
+    assert isinstance(early, Unclear), "it is still in progress there"
+    set_stage.vendor.break_next("result", "caller")
+    outcome = set_stage.poll(msgspec.structs.replace(done, poll=done.result))
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.kind is FaultKind.CALLER
+
+
 @pytest.mark.parametrize("name", FIRST_TASKS)
 def test_a_task_is_stopped_where_the_vendor_can(name: str, stage: Set) -> None:
     set_stage = stage(name)

@@ -51,6 +51,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     task_id: tuple[str, ...]
     """Paths in the body."""
     secret: Secret = Secret.NONE
+    signature: str = ""
+    """How it is signed, and what of it, for people."""
     verify: "Callable[[Call, bytes, float], bool] | None" = None
     """Whether the signature of a call is good by a secret, now."""
     keys_url: str = ""

@@ -14,9 +14,10 @@ from enum import StrEnum
 
 import msgspec
 
+from hypereal.kit import log
 from hypereal.providers.drivers.callbacks import Callback
 from hypereal.providers.drivers.errors import Errors, decode, fault, is_error
-from hypereal.providers.drivers.outcome import Answer, Failed, FaultKind, Finished, Outcome, Output, Task
+from hypereal.providers.drivers.outcome import Answer, Failed, FaultKind, Finished, Outcome, Output, Running, Task
 from hypereal.providers.drivers.replies import Direct, Tasks, Terms
 from hypereal.providers.drivers.requests import Request, Signed, is_trusted, is_whole, post, signed
 from hypereal.providers.drivers.work import Kind, Work
@@ -31,6 +32,16 @@ class Takes(StrEnum):
     """Addresses only: what is given as bytes has to be put where it can be fetched."""
     BODY = "body"
     """Bytes only: what is given as an address has to be fetched."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What people want to know of a route."""
+
+    states: Mapping[str, str] = {}
+    """The vendor's names of states, and what they mean."""
+    can_cancel: bool = False
+    lifetime_s: int | None = None
+    """How long the vendor keeps what it made."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +70,18 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     def is_direct(self) -> bool:
         """What was made is in the answer to the submit."""
         return isinstance(self.reply, Direct)
+
+    @property
+    def summary(self) -> Summary:
+        """What its tables say of its tasks."""
+        if isinstance(self.reply, Direct):
+            return Summary(lifetime_s=None if self.reply.outputs is None else self.reply.outputs.lifetime_s)
+        made = self.reply.outputs if self.reply.then is None else self.reply.then.outputs
+        return Summary(
+            states=self.reply.states,
+            can_cancel=bool(self.reply.cancel),
+            lifetime_s=None if made is None else made.lifetime_s,
+        )
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +170,8 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
     def _guarded(self, outcome: Outcome, answer: Answer) -> Outcome:
         """OUTCOME, with nothing asked for by credential that is not at the vendor's."""
+        if isinstance(outcome, Running) and outcome.unknown_state:
+            log.get("providers").warning("unknown state", driver=self.name, state=outcome.unknown_state)
         if not isinstance(outcome, Finished):
             return outcome
 

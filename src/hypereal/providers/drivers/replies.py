@@ -54,10 +54,6 @@ _FAULTS: Mapping[State, FaultKind] = {
 }
 
 
-_OURS = frozenset({FaultKind.CREDENTIAL, FaultKind.BALANCE, FaultKind.RATE})
-"""Faults of us who ask, not of what is asked about."""
-
-
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for every answer on a route."""
 
@@ -144,8 +140,8 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
     """The whole body is the output, as it comes: sound."""
     read: Callable[[Answer, Any], Finished | Failed | None] | None = None
     """What the table cannot say: asked first, of answers that are no error. None: let the table read."""
-    is_verdict: bool = False
-    """Where it is what a task came to, an error in its place is the task's own."""
+    verdicts: frozenset[int] = frozenset()
+    """Where it is what a task came to: the statuses of errors that are the task's own, if the vendor wrote them."""
 
     def opens(self, head: Answer) -> str | None:
         """See `Driver.opens`."""
@@ -168,7 +164,7 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
         said = decode(answer)
         if is_error(terms.errors, answer, said):
             told = _not_told(terms.errors, answer, said)
-            is_own = self.is_verdict and isinstance(said, dict) and told.fault.kind not in _OURS
+            is_own = answer.status in self.verdicts and isinstance(said, dict)
             return Failed(fault=told.fault) if is_own else told
         return self._brought(terms, answer, said)
 
@@ -266,7 +262,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
         if self.then is None:
             return self.outputs.read(terms.errors, answer, said)
         values = {name: paths.text(said, path) for name, path in self.names.items()}
-        if not all(values.values()):
+        if not all(0 < len(value) <= ID_CHARACTERS_MAX for value in values.values()):
             return Failed(fault=fault(FaultKind.VENDOR, "finished without output"))
         place = task.result or filled(str(self.result), {"id": task.id, **values})
         return Accepted(task=msgspec.structs.replace(task, poll=place, is_done=True), poll_after_s=0.0)

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from hypereal.providers.drivers.encoding import JSON, Part, form_body, json_body
-from hypereal.providers.provider import AccessKeys, Auth, Provider
+from hypereal.providers.provider import AUTH_HEADERS, AccessKeys, Auth, Provider
 
 TOKEN_S: Final = 1800
 """How long a token that we sign ourselves is good."""
@@ -78,7 +78,7 @@ def signed(
     """
     url = request.url if is_whole(request.url) else provider.media_url + request.url
     if not is_trusted(url, provider.media_url, hosts):
-        raise ValueError(f"{urlsplit(url).hostname} is not {provider.name}'s")
+        raise ValueError(f"{url[:200]} is not {provider.name}'s")
     own = {name.lower(): value for name, value in provider.headers.items()}
     credential = _credential(provider, auth, key_number, at_unix_s)
     return Signed(method=request.method, url=url, headers={**own, **request.headers, **credential}, body=request.body)
@@ -102,22 +102,11 @@ def is_trusted(url: str, base: str, hosts: tuple[str, ...]) -> bool:
     return is_default and any(name == host or (host[:1] == "." and name.endswith(host)) for host in hosts)
 
 
-_PREFIXES: Mapping[Auth, tuple[str, str]] = {
-    Auth.BEARER: ("authorization", "Bearer "),
-    Auth.TOKEN: ("authorization", "Token "),
-    Auth.KEY: ("authorization", "Key "),
-    Auth.X_KEY: ("x-key", ""),
-    Auth.X_API_KEY: ("x-api-key", ""),
-    Auth.XI_API_KEY: ("xi-api-key", ""),
-    Auth.X_GOOG_API_KEY: ("x-goog-api-key", ""),
-}
-
-
 def _credential(provider: Provider, auth: Auth, key_number: int, at_unix_s: float) -> Mapping[str, str]:
     if not provider.api_keys:
         keys = provider.credentials
         return {"authorization": f"Bearer {token(keys, at_unix_s)}"} if isinstance(keys, AccessKeys) else {}
-    name, prefix = _PREFIXES[auth]
+    name, prefix = AUTH_HEADERS[auth]
     return {name: prefix + provider.api_keys[key_number % len(provider.api_keys)]}
 
 

@@ -42,7 +42,7 @@ def result(task: Task) -> Reply:
         return 500, {"detail": WORDS}, ()
     if task.state == "empty":
         return ok({"images": [], "seed": 7})
-    if "video" in task.asked.found["app"]:
+    if "duration" in task.asked.json:
         return ok({"video": {"url": task.url("mp4"), "content_type": "video/mp4", "file_size": 36}})
     image = {"url": task.url("png"), "width": 1, "height": 1, "content_type": "image/png"}
     return ok({"images": [image] * task.asked.json.get("num_images", 1), "seed": 7, "has_nsfw_concepts": [False]})

@@ -32,7 +32,7 @@ def told(task: Task) -> Reply:
     if task.state == "mute":
         del body["status"]
     if task.state == "done":
-        is_video = "video" in task.asked.recorded.path
+        is_video = "duration" in task.asked.json["input"]
         url = task.url("mp4" if is_video else "png")
         body["output"] = url if is_video else [url]
     return (201 if task.polls == 0 else 200), body, ()

@@ -78,5 +78,5 @@ DRIVER = Driver(
         messages=("details.Moderation Reasons", "details.error", "detail", "message", "error"),
         kinds={"Request Moderated": FaultKind.MODERATED, "Content Moderated": FaultKind.MODERATED},
     ),
-    callback=Callback(task_id=("id",), secret=Secret.JOB, verify=_verify),
+    callback=Callback(task_id=("id",), secret=Secret.JOB, signature="HMAC-SHA256 of the body", verify=_verify),
 )

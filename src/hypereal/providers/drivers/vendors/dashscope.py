@@ -1,5 +1,6 @@
 """Alibaba's Wan videos at DashScope. Sources: dashscope 2.0.2, the vendor's API reference."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypereal.providers.drivers.driver import Driver, Route
@@ -29,9 +30,13 @@ def _build(work: Work) -> Request:
     members = {
         "model": model,
         "input": {name: value for name, value in _input(work, model).items() if value is not None},
-        "parameters": {"watermark": False, **work.extra, **told},
+        "parameters": {"watermark": False, **_without_prompt(work.extra), **told},
     }
     return post(_FRAMES_PATH if "-kf2v" in model else _PATH, members, {"x-dashscope-async": "enable"})
+
+
+def _without_prompt(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in extra.items() if name != "negative_prompt"}
 
 
 def _model(work: Work) -> str:

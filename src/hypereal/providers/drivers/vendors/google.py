@@ -175,6 +175,7 @@ DRIVER = Driver(
         Route(
             name="image",
             kinds=frozenset({Kind.IMAGE, Kind.IMAGE_EDIT}),
+            models=("gemini",),
             build=_image,
             takes=Takes.BODY,
             reply=Direct(read=_drawn),
@@ -182,6 +183,7 @@ DRIVER = Driver(
         Route(
             name="veo",
             kinds=frozenset({Kind.VIDEO}),
+            models=("veo",),
             build=_video,
             takes=Takes.BODY,
             extras=VIDEO_EXTRAS,

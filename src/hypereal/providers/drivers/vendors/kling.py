@@ -39,7 +39,7 @@ def _video(work: Work) -> Request:
         "mode": work.quality if work.quality in ("std", "pro") else _MODES.get(tier(work) or ""),
     }
     if work.model.startswith(OMNI):
-        members["image_list"] = _image_list(work) or None
+        members |= {"image_list": _image_list(work) or None, "aspect_ratio": ratio(work) or "16:9"}
     elif work.references:
         members |= {
             "image": work.references[0].as_base64,

@@ -10,7 +10,7 @@ from hypereal.providers.drivers.forms import file_part, form_fields
 from hypereal.providers.drivers.outcome import Answer, FaultKind, Finished
 from hypereal.providers.drivers.replies import Direct, Outputs, State, Tasks
 from hypereal.providers.drivers.requests import Request, post, post_form
-from hypereal.providers.drivers.shapes import size_text
+from hypereal.providers.drivers.shapes import ratio, size_text, tier
 from hypereal.providers.drivers.transcripts import read_segments, transcript
 from hypereal.providers.drivers.work import Kind, Work
 from hypereal.providers.provider import Auth
@@ -20,6 +20,13 @@ IMAGE_EXTRAS = frozenset(
 )
 SPEECH_EXTRAS = frozenset({"instructions", "speed"})
 TRANSCRIPT_EXTRAS = frozenset({"prompt", "temperature"})
+_SIDES = {"1k": 1024, "2k": 2048, "4k": 4096}
+_VIDEO_SIZES = {
+    ("720p", "16:9"): "1280x720",
+    ("720p", "9:16"): "720x1280",
+    ("1080p", "16:9"): "1792x1024",
+    ("1080p", "9:16"): "1024x1792",
+}
 WITH_SEGMENTS = "whisper-1"
 """The model that tells where in the sound it heard what."""
 
@@ -29,16 +36,27 @@ def _images(work: Work) -> Request:
         "model": work.model,
         "prompt": work.prompt,
         "n": work.n,
-        "size": size_text(work),
+        "size": _image_size(work),
         "quality": work.quality,
         "output_format": work.format,
     }
     return post("/images/generations", members, extra=work.extra)
 
 
+def _image_size(work: Work) -> str | None:
+    """The vendor takes pixels, no tier and no ratio; above 1K it draws squares."""
+    if work.size is not None or (work.resolution is None and work.aspect_ratio is None):
+        return size_text(work)
+    side = _SIDES.get(tier(work) or "1k", 1024)
+    width, _, height = (work.aspect_ratio or "1:1").partition(":")
+    if side > 1024 or width == height:
+        return f"{side}x{side}"
+    return "1536x1024" if int(width) > int(height) else "1024x1536"
+
+
 def _edits(work: Work) -> Request:
     fields = {**work.extra, "model": work.model, "prompt": work.prompt, "n": work.n}
-    fields |= {"size": size_text(work), "quality": work.quality, "output_format": work.format}
+    fields |= {"size": _image_size(work), "quality": work.quality, "output_format": work.format}
     files = [("image[]", file_part(image, f"image-{at}")) for at, image in enumerate(work.references, 1)]
     if work.mask is not None:
         files.append(("mask", file_part(work.mask, "mask")))
@@ -50,7 +68,7 @@ def _video(work: Work) -> Request:
         "model": work.model,
         "prompt": work.prompt,
         "seconds": None if work.duration_s is None else str(work.duration_s),
-        "size": size_text(work),
+        "size": size_text(work) or _VIDEO_SIZES.get((tier(work) or "720p", ratio(work) or "16:9")),
     }
     if not work.references:
         return post("/videos", fields)
@@ -165,5 +183,7 @@ DRIVER = Driver(
             "server_error": FaultKind.VENDOR,
         },
     ),
-    callback=Callback(task_id=("data.id",), secret=Secret.ACCOUNT, verify=standard),
+    callback=Callback(
+        task_id=("data.id",), secret=Secret.ACCOUNT, signature="Standard Webhooks; 300 s", verify=standard
+    ),
 )

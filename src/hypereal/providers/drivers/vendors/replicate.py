@@ -1,5 +1,6 @@
 """Replicate, which runs the models of others. Sources: replicate 1.0.7, replicate.com/docs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypereal.providers.drivers import paths
@@ -16,6 +17,16 @@ EXTRAS = frozenset(
     {"negative_prompt", "guidance", "guidance_scale", "prompt_strength", "output_quality"}
     | {"safety_tolerance", "prompt_upsampling", "go_fast"}
 )
+
+NAMES: Mapping[str, Mapping[str, str]] = {
+    "black-forest-labs/flux-kontext": {"image": "input_image", "image_input": ""},
+    "black-forest-labs/flux-2": {"image": "", "image_input": "input_images"},
+    "google/nano-banana": {"image": ""},
+    "kwaivgi/kling": {"image": "start_image", "last_frame": "end_image"},
+    "bytedance/seedance": {"last_frame": "last_frame_image"},
+    "minimax/": {"image": "first_frame_image", "last_frame": "last_frame_image"},
+}
+"""Models by the beginning of their names, and what they call things; '' for what they do not take."""
 
 
 def _build(work: Work) -> Request:
@@ -38,7 +49,9 @@ def _build(work: Work) -> Request:
         "output_format": None if is_video else work.format,
         "seed": work.seed,
     }
-    told = {name: value for name, value in members.items() if value is not None}
+    names = next((names for begin, names in NAMES.items() if work.model.startswith(begin)), {})
+    told = {names.get(name, name): value for name, value in members.items() if value is not None}
+    told.pop("", None)
     callback = {"webhook": work.callback_url, "webhook_events_filter": ["completed"]} if work.callback_url else {}
     _, _, version = work.model.partition(":")
     path = "/predictions" if version else f"/models/{path_of(work.model)}/predictions"
@@ -84,5 +97,5 @@ DRIVER = Driver(
         ),
     ),
     errors=Errors(codes=("code",), messages=("detail", "error", "title")),
-    callback=Callback(task_id=("id",), secret=Secret.ACCOUNT, verify=standard),
+    callback=Callback(task_id=("id",), secret=Secret.ACCOUNT, signature="Standard Webhooks; 300 s", verify=standard),
 )

@@ -96,6 +96,7 @@ DRIVER = Driver(
     callback=Callback(
         task_id=("data.task_id",),
         secret=Secret.ACCOUNT,
+        signature="HMAC-SHA256 of id, time and body; 300 s",
         verify=stamped_hex("x-toapis-webhook-signature", "x-toapis-webhook-timestamp", "x-toapis-webhook-id"),
     ),
 )

@@ -97,5 +97,10 @@ DRIVER = Driver(
             "System*": FaultKind.VENDOR,
         },
     ),
-    callback=Callback(task_id=("id", "task_id"), secret=Secret.API_KEY, verify=_verify),
+    callback=Callback(
+        task_id=("id", "task_id"),
+        secret=Secret.API_KEY,
+        signature="HMAC-SHA256 of the place and some headers, not of the body",
+        verify=_verify,
+    ),
 )
