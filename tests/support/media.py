@@ -33,9 +33,11 @@ WAIT_S_MAX = 60.0
 HINT_S = 0.02
 
 
-def settings(folder: Path) -> Settings:
+def settings(folder: Path, public_url: str | None = None) -> Settings:
     """Of a server on FOLDER whose vendors are on loopback."""
-    return Settings(server=Server(data_dir=folder), outbound=OutboundSection(allow=("127.0.0.0/8",)))
+    return Settings(
+        server=Server(data_dir=folder, public_url=public_url), outbound=OutboundSection(allow=("127.0.0.0/8",))
+    )
 
 
 class Studio:
@@ -92,9 +94,11 @@ def caller_of(owner_id: AccountId, limit: Micro | None = None) -> Caller:
 
 
 @asynccontextmanager
-async def studio(database: Database, folder: Path, *, works: bool = True) -> AsyncIterator[Studio]:
+async def studio(
+    database: Database, folder: Path, *, works: bool = True, public_url: str | None = None
+) -> AsyncIterator[Studio]:
     """A studio whose steps are done here, unless it WORKS not."""
-    read = settings(folder)
+    read = settings(folder, public_url)
     parts = open_parts(Database(database.url, connections_max=20), read, SECRET)
     await parts.database.open()
     handlers = (*parts.media.handlers(), *webhooks.handlers(parts.webhooks))

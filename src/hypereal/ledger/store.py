@@ -239,7 +239,9 @@ async def end_hold(connection: Connection, job_id: JobId, cost: int) -> dict[Poo
 
 async def log(connection: Connection, records: str) -> None:
     """Usage rows, as `rows.document` has them."""
-    await connection.execute("INSERT INTO usage SELECT * FROM json_populate_recordset(usage_blank(), $1::json)", records)
+    await connection.execute(
+        "INSERT INTO usage SELECT * FROM json_populate_recordset(usage_blank(), $1::json)", records
+    )
 
 
 async def recall(connection: Connection, pool_id: PoolId) -> bool:

@@ -11,6 +11,7 @@ from hypereal import catalog, ledger, providers
 from hypereal.accounts import routes as account_routes
 from hypereal.catalog import Model
 from hypereal.gateway.media import routes as media_routes
+from hypereal.gateway.media.callbacks import CallbackRoutes
 from hypereal.gateway.media.conductor import Conductor
 from hypereal.gateway.media.desk import Desk
 from hypereal.gateway.media.materials import Materials
@@ -65,7 +66,7 @@ def open_parts(database: Database, settings: Settings, secret: str) -> Parts:
     webhooks, sender = Webhooks(database, outbound, secret), Sender()
     public_url = settings.server.public_url
     ways = _ways(settings, sender, Materials(storage, outbound, public_url))
-    studio = Studio(webhooks, storage, secret=secret, ways=ways, public_url=public_url or "")
+    studio = Studio(webhooks, storage, secret=secret, ways=ways, public_url=public_url)
     return Parts(
         database=database,
         settings=settings,
@@ -101,7 +102,7 @@ def api_routes(parts: Parts, find_model: Callable[[str], Model | None]) -> list[
 
 def link_routes(parts: Parts) -> list[LinkRoute]:
     """Every route whose link is the permission."""
-    return _storage(parts).linked()
+    return [*_storage(parts).linked(), *CallbackRoutes(parts.media.studio).linked()]
 
 
 def _desk(parts: Parts) -> Desk:

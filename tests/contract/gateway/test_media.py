@@ -1,13 +1,17 @@
 """Media jobs over scripted vendors that fail: who is asked, what is waited for, and what is paid. The books agree."""
 
 import asyncio
+import hmac
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from starlette.requests import Request
 from tests.support.background import Background
 from tests.support.ledger import micro
 from tests.support.media import Studio, studio
@@ -15,10 +19,18 @@ from tests.support.media_vendors import PNG, MediaVendor
 from tests.support.sites import site_at
 
 from hypereal.catalog import Kind
+from hypereal.gateway.media.callbacks import CallbackRoutes
 from hypereal.gateway.media.job import MediaJob, State
 from hypereal.gateway.media.worker import end_overdue
 from hypereal.kit.db import Database
-from hypereal.kit.errors import Conflict, InsufficientCredits, InvalidRequest, NotFound, SpendingLimitReached
+from hypereal.kit.errors import (
+    Conflict,
+    InsufficientCredits,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    SpendingLimitReached,
+)
 from hypereal.kit.ids import AccountId
 from hypereal.ledger import audit, balance
 from hypereal.webhooks.endpoints import Change
@@ -49,7 +61,7 @@ async def open_studio(database: Database, tmp_path: Path) -> AsyncIterator[Calla
     """A studio of the vendors that were started; after the test all sums agree."""
 
     @asynccontextmanager
-    async def opened(**changes: bool) -> AsyncIterator[Studio]:
+    async def opened(**changes: Any) -> AsyncIterator[Studio]:
         async with studio(database, tmp_path, **changes) as one:
             yield one
         assert await audit(database) == []
@@ -389,6 +401,61 @@ async def test_how_a_job_ended_is_told_to_its_url_and_to_the_accounts_endpoints(
         )
         data = next(body["data"] for _, body in told if body["data"]["jobId"] == made.id)
         assert (data["status"], data["creditsUsed"], data["outputs"]) == ("completed", 3, [data["outputUrl"]])
+
+
+# -- callbacks ---------------------------------------------------------------------------------------------------------
+
+PUBLIC_URL = "https://ai.example.com"
+
+
+async def call_back(here: Studio, url: str, body: bytes, **headers: str) -> int:
+    """The status of our answer to a vendor."""
+    parts = urlsplit(url)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    name = parts.path.rpartition("/")[2]
+    scope = {"type": "http", "method": "POST", "path": parts.path, "query_string": parts.query.encode()}
+    fields = [(key.replace("_", "-").encode(), value.encode()) for key, value in headers.items()]
+    request = Request({**scope, "headers": fields, "path_params": {"id": name}}, receive)
+    try:
+        return (await CallbackRoutes(here.conductor.studio).receive(request)).status_code
+    except PermissionDenied as refused:
+        return refused.status
+
+
+async def test_a_vendor_that_calls_has_its_task_asked_for_at_once(vendors, open_studio):
+    [ark] = vendors("ark")
+    async with open_studio(public_url=PUBLIC_URL) as here:
+        ark.usual = ["running"]
+        caller = await here.caller(500)
+        job = await here.begin(caller, Kind.VIDEO, model="doubao-seedance-2-0-fast", duration=4)
+        job = await here.until(job, "polling")
+        url = ark.tasks[0].asked.json["callback_url"]
+        ark.tasks[0].states = ["done"]
+        lie = json.dumps({"id": ark.tasks[0].id, "status": "failed"}).encode()
+        assert await call_back(here, url.replace("?s=", "?s=0"), lie) == 403
+        assert await call_back(here, url, lie) == 200
+        async with asyncio.timeout(20):
+            while not (job := await here.conductor.find(caller.owner_id, job.id)).is_final:
+                await asyncio.sleep(0.02)
+        assert job.state is State.COMPLETED, "the vendor was asked: what is said in a callback is no truth"
+
+
+async def test_a_vendor_that_signs_must_sign_well(vendors, open_studio):
+    [bfl] = vendors("bfl")
+    async with open_studio(public_url=PUBLIC_URL) as here:
+        bfl.usual = ["running"]
+        job = await here.until(await here.begin(await here.caller(500), model="flux-2-pro"), "polling")
+        asked = bfl.tasks[0].asked.json
+        body = json.dumps({"id": bfl.tasks[0].id, "status": "Ready"}).encode()
+        mac = hmac.new(asked["webhook_secret"].encode(), body, "sha256").hexdigest()
+        assert await call_back(here, asked["webhook_url"], body, x_bfl_signature="sha256=" + mac) == 200
+        assert await call_back(here, asked["webhook_url"], body + b" ", x_bfl_signature="sha256=" + mac) == 403
+        bfl.tasks[0].states = ["done"]
+        assert (await here.ended(job)).state is State.COMPLETED
+        assert await call_back(here, asked["webhook_url"], body) == 200, "too late to matter"
 
 
 # -- here --------------------------------------------------------------------------------------------------------------

@@ -179,13 +179,6 @@ class Conductor:
         await told(self.studio, job)
         return await self.wait(owner_id, job_id, 0.0 if is_ended else CANCEL_S_MAX)
 
-    async def hint(self, task_id: str) -> None:
-        """A vendor says that something is new with a task: it is polled at once, whoever said so."""
-        async with self._database.transaction() as connection:
-            for queue_id in await store.queue_ids_of(connection, task_id):
-                await jobs.hasten(connection, queue_id)
-        await jobs.announce(self._database)
-
     # -- by the queue ----------------------------------------------------------------------------------------------
 
     def handlers(self) -> tuple[Handler, ...]:

@@ -30,6 +30,7 @@ class DrawnHere:
     is_batch = False
     is_idempotent = True
     is_direct = True
+    is_called_back = False
     keys = 1
 
     def __init__(self, materials: Materials) -> None:

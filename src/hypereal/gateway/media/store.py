@@ -178,11 +178,11 @@ async def write_parts(connection: Connection, owner_id: AccountId, job_id: JobId
     """New parts, or what became of those of the same numbers."""
     await connection.executemany(
         """
-        INSERT INTO media_parts (job_id, number, owner_id, target, n, state, key_number, task, task_id, outputs, fault)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10::jsonb, $11::jsonb)
+        INSERT INTO media_parts (job_id, number, owner_id, target, n, state, key_number, task, outputs, fault)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9::jsonb, $10::jsonb)
         ON CONFLICT (job_id, number) DO UPDATE
         SET state = EXCLUDED.state, key_number = EXCLUDED.key_number, task = EXCLUDED.task,
-            task_id = EXCLUDED.task_id, outputs = EXCLUDED.outputs, fault = EXCLUDED.fault
+            outputs = EXCLUDED.outputs, fault = EXCLUDED.fault
         """,
         [
             (
@@ -194,7 +194,6 @@ async def write_parts(connection: Connection, owner_id: AccountId, job_id: JobId
                 part.state,
                 part.key_number,
                 json_of(part.task),
-                None if part.task is None else part.task.id,
                 json_of(part.outputs),
                 json_of(part.fault),
             )
@@ -203,16 +202,16 @@ async def write_parts(connection: Connection, owner_id: AccountId, job_id: JobId
     )
 
 
-async def queue_ids_of(connection: Connection, task_id: str) -> list[JobId]:
-    """The queue's jobs that work on a vendor's task, whoever owns it: vendors name nothing else."""
-    rows = await connection.fetch(
+async def find_called(connection: Connection, job_id: JobId, number: int) -> asyncpg.Record | None:
+    """The `target` of a part that runs, and the `queue_id` of its job, whoever owns it: vendors name no owner."""
+    return await connection.fetchrow(
         """
-        SELECT j.queue_id FROM media_parts p JOIN media_jobs j ON j.id = p.job_id
-        WHERE p.task_id = $1 AND p.state = 'running' AND j.finished_at IS NULL LIMIT 10
+        SELECT p.target, j.queue_id FROM media_parts p JOIN media_jobs j ON j.id = p.job_id
+        WHERE p.job_id = $1 AND p.number = $2 AND p.state = 'running' AND j.finished_at IS NULL
         """,
-        task_id,
+        job_id,
+        number,
     )
-    return [JobId(row["queue_id"]) for row in rows]
 
 
 async def overdue(connection: Connection, late_s: float, limit: int) -> list[asyncpg.Record]:

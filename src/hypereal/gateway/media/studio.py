@@ -7,6 +7,7 @@ import msgspec
 
 from hypereal import jobs
 from hypereal.gateway.media import store
+from hypereal.gateway.media.addresses import Addresses
 from hypereal.gateway.media.job import Ask, MediaJob, Part, job_of, part_of
 from hypereal.gateway.media.ways import Ways
 from hypereal.jobs import WRITTEN, Again, Done, Job, NewJob, Outcome
@@ -75,7 +76,9 @@ class Waiters:
 class Studio:
     """The parts of this process that media jobs need. `ways` is replaced when settings are read again."""
 
-    def __init__(self, webhooks: Webhooks, storage: Storage, *, secret: str, ways: Ways, public_url: str) -> None:
+    def __init__(
+        self, webhooks: Webhooks, storage: Storage, *, secret: str, ways: Ways, public_url: str | None
+    ) -> None:
         self.database: Database = webhooks.database
         self.outbound: Outbound = webhooks.outbound
         self.webhooks = webhooks
@@ -83,7 +86,8 @@ class Studio:
         self.sealer = Sealer(secret, PURPOSE)
         self.ways = ways
         self.materials = ways.materials
-        self.public_url = public_url
+        self.addresses = Addresses(secret, public_url)
+        self.public_url = public_url or ""
         """What links begin with where no request says it."""
         self.waiters = Waiters()
 

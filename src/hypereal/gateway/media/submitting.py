@@ -134,7 +134,10 @@ async def _ask(
     work, part, is_new = asked
     if part.state is not PartState.ASKING:
         return part, 0.0
-    work = msgspec.structs.replace(work, n=part.n, key=f"{job.id}-{part.number}")
+    key = f"{job.id}-{part.number}"
+    work = msgspec.structs.replace(work, n=part.n, key=key)
+    if way.is_called_back and (url := studio.addresses.url(key)) is not None:
+        work = msgspec.structs.replace(work, callback_url=url, callback_secret=studio.addresses.secret(key))
     if is_new or way.is_idempotent:
         part, said = await _asked(way, work, part)
     else:

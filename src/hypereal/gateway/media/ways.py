@@ -16,6 +16,7 @@ from hypereal.kit.ids import AccountId
 from hypereal.providers import LOCAL, Provider
 from hypereal.providers.drivers import (
     DRIVERS,
+    Call,
     Driver,
     Failed,
     Fault,
@@ -25,6 +26,7 @@ from hypereal.providers.drivers import (
     Outcome,
     Request,
     Route,
+    Secret,
     Signed,
     Task,
     Unclear,
@@ -66,6 +68,10 @@ class Way(Protocol):
     def is_direct(self) -> bool:
         """What was made is in the answer to the submit: when that is over, nothing goes on there."""
 
+    @property
+    def is_called_back(self) -> bool:
+        """The vendor may be told where to call us."""
+
     async def prepare(self, owner_id: AccountId, ask: Ask, name: str) -> Work:
         """ASK as it wants it. Raises UnusableUrl, CannotBring."""
 
@@ -102,6 +108,9 @@ class VendorWay:
         self.is_batch = route.is_batch
         self.is_idempotent = route.is_idempotent
         self.is_direct = route.is_direct
+        self.is_called_back = driver.callback is not None and (
+            driver.callback.secret is not Secret.ACCOUNT or provider.callback_secret is not None
+        )
         self._takes = route.takes
         self._provider = provider
         self._driver = driver
@@ -222,6 +231,25 @@ class Ways:
         self._here = DrawnHere(materials)
         self._rests: dict[str, float] = {}
         """Of targets that failed: until when (`time.monotonic`) others are asked first."""
+
+    def heard(self, target: str, call: Call, secret: str) -> bytes | None:
+        """What a vendor that calls about a task of TARGET wants to hear; None where its signature is not good.
+
+        SECRET is the task's. Where we have nothing to check a signature with, the address has to do: it is only a hint.
+        """
+        provider = self._providers.get(target.partition(":")[0])
+        driver = None if provider is None or provider.driver is None else DRIVERS.get(provider.driver)
+        if provider is None or driver is None or driver.callback is None:
+            return b""
+        secrets = {
+            Secret.JOB: (secret,),
+            Secret.API_KEY: provider.api_keys,
+            Secret.ACCOUNT: (provider.callback_secret,) if provider.callback_secret else (),
+        }.get(driver.callback.secret, ())
+        if driver.callback.secret is not Secret.NONE and not secrets:
+            return b""
+        pushed = driver.callback.read(call, tuple(one.encode() for one in secrets), time.time())
+        return None if pushed is None else pushed.reply
 
     def is_healthy(self, targets: tuple[str, ...]) -> bool:
         """Whether one of TARGETS is well, as far as this process has seen."""

@@ -59,7 +59,6 @@ PARTS = [
         state text NOT NULL CHECK (state IN ('asking', 'running', 'made', 'failed')),
         key_number integer NOT NULL DEFAULT 0,
         task jsonb,
-        task_id text COLLATE "C",
         outputs jsonb NOT NULL DEFAULT '[]',
         fault jsonb,
         asked_at timestamptz NOT NULL DEFAULT now(),
@@ -67,7 +66,6 @@ PARTS = [
         CHECK (state <> 'running' OR task IS NOT NULL)
     ) WITH (fillfactor = 80)
     """,
-    "CREATE INDEX media_parts_task ON media_parts (task_id) WHERE state = 'running'",
 ]
 
 
