@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 
 from hypereal.accounts.keys import (
+    BODY_DAYS_DEFAULT,
     GRACE_S_DEFAULT,
     Key,
     KeyChange,
@@ -48,6 +49,9 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     allowed_ips: tuple[str, ...] | None = None
     scopes: tuple[str, ...] = ("inference",)
     expires_at: Time | None = None
+    log_bodies: bool = False
+    """Keep what its calls ask and are answered, encrypted: GET /api/api-usage/{id} shows it."""
+    body_retention_days: int = BODY_DAYS_DEFAULT
 
 
 class ChangedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -60,6 +64,8 @@ class ChangedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     allowed_ips: tuple[str, ...] | UnsetType | None = UNSET
     expires_at: Time | UnsetType | None = UNSET
     is_active: bool | UnsetType = UNSET
+    log_bodies: bool | UnsetType = UNSET
+    body_retention_days: int | UnsetType = UNSET
 
 
 class RotatedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -89,6 +95,8 @@ class ShownKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at: datetime | None
     former_until: datetime | None
     created_at: datetime
+    log_bodies: bool
+    body_retention_days: int
     key: str | UnsetType = UNSET
     """The secret: where it was just made, and never again."""
 
@@ -133,6 +141,8 @@ class KeyRoutes:
             auto_disable=body.auto_disable,
             allowed_ips=body.allowed_ips,
             expires_at=body.expires_at,
+            log_bodies=body.log_bodies,
+            body_retention_days=body.body_retention_days,
         )
         made = await create_key(self._database, caller.owner_id, terms)
         return msgspec.structs.replace(_shown(made.key, {}), key=made.secret)
@@ -152,6 +162,8 @@ class KeyRoutes:
             allowed_ips=body.allowed_ips,
             expires_at=body.expires_at,
             is_active=body.is_active,
+            log_bodies=body.log_bodies,
+            body_retention_days=body.body_retention_days,
         )
         return await self._told(caller, await change_key(self._database, caller.owner_id, _id(request), change))
 
@@ -231,6 +243,8 @@ def _shown(key: Key, spent: dict[KeyId, Micro]) -> ShownKey:
         expires_at=key.expires_at,
         former_until=key.former_until if key.former_until is not None and key.former_until > now else None,
         created_at=key.created_at,
+        log_bodies=key.log_bodies,
+        body_retention_days=key.body_retention_days,
     )
 
 

@@ -160,6 +160,10 @@ class RequestLog(Section):
     """How long the row of a call is kept, in whole days besides today (UTC)."""
     sums_days: int = Field(800, ge=1, le=36500)
     """The same of the sums by hour; never shorter than of the rows."""
+    bodies_mb_per_day: int = Field(256, ge=0, le=10**6)
+    """Of one account's bodies what is kept of a day, compressed, in MiB; only of keys that ask. 0: nobody's."""
+    redact_emails: bool = False
+    """Whether e-mail addresses are taken out of bodies too, as credentials and media are."""
 
 
 class TracesSection(Section):

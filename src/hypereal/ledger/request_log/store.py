@@ -242,6 +242,13 @@ async def newest(
     return await _planned(connection, NEWEST_FIRST, owner_id, *_values(match), *_values(before), limit)
 
 
+async def find(connection: Connection, owner_id: AccountId, request_id: str) -> asyncpg.Record | None:
+    """The owner's row of this id. Each day's table is looked into by its key."""
+    return await connection.fetchrow(
+        f"SELECT {_ROW} FROM usage WHERE request_id = $1 AND owner_id = $2", request_id, owner_id
+    )
+
+
 async def oldest(
     connection: Connection, owner_id: AccountId, match: Match, after: Place, limit: int
 ) -> list[asyncpg.Record]:

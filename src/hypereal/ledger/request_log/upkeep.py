@@ -3,22 +3,18 @@
 Any number of processes may do it at once, and it may stop for long: rows are written and sums are exact all the same.
 """
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
-import asyncpg
 import msgspec
 
-from hypereal.kit import log
 from hypereal.kit.clock import utc_now
-from hypereal.kit.db import Connection, Database
+from hypereal.kit.db import Database
 from hypereal.ledger.request_log import store
+from hypereal.ledger.request_log.changing import in_rounds, unless_held
 
 DAYS_AHEAD = 7
 ROWS_MAX = 20_000
 """In one transaction."""
-ROUNDS_MAX = 100
-"""In one pass."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +27,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 async def fold(database: Database) -> int:
     """Add what was written since the last pass to the sums of the hours; of how many deltas. Raises UNREACHABLE."""
     async with database.connection() as connection:
-        return await _in_rounds(lambda: store.fold(connection, ROWS_MAX))
+        return await in_rounds(lambda: store.fold(connection, ROWS_MAX), ROWS_MAX)
 
 
 async def tend(database: Database, retention: Retention) -> None:
@@ -43,31 +39,10 @@ async def tend(database: Database, retention: Retention) -> None:
     first = today - timedelta(days=retention.rows_days)
     async with database.connection() as connection:
         for day in await store.days_wanted(connection, first, today, today + timedelta(days=DAYS_AHEAD)):
-            await _unless_held(connection, store.make_day, day)
+            await unless_held(connection, store.make_day, day)
         for day in await store.days_before(connection, first):
-            await _unless_held(connection, store.drop_day, day)
+            await unless_held(connection, store.drop_day, day)
         rows_from = datetime.combine(first, time(), UTC)
-        await _in_rounds(lambda: store.drop_strays(connection, rows_from, ROWS_MAX))
+        await in_rounds(lambda: store.drop_strays(connection, rows_from, ROWS_MAX), ROWS_MAX)
         hours_from = rows_from - timedelta(days=max(0, retention.hours_days - retention.rows_days))
-        await _in_rounds(lambda: store.drop_hours(connection, hours_from, ROWS_MAX))
-
-
-async def _unless_held(
-    connection: Connection, change: Callable[[Connection, date], Awaitable[None]], day: date
-) -> None:
-    try:
-        async with connection.transaction():
-            await change(connection, day)
-    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-        log.get("request_log").info("a day's table is in use", day=day.isoformat())
-
-
-async def _in_rounds(work: Callable[[], Awaitable[int]]) -> int:
-    """Call WORK until there is nothing left, or enough was done for once; how much that was."""
-    done = 0
-    for _ in range(ROUNDS_MAX):
-        now = await work()
-        done += now
-        if now < ROWS_MAX:
-            break
-    return done
+        await in_rounds(lambda: store.drop_hours(connection, hours_from, ROWS_MAX), ROWS_MAX)
