@@ -14,7 +14,7 @@ from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import store
 from hypereal.ledger.request_log.bodies import upkeep as bodies
-from hypereal.ledger.request_log.upkeep import Retention, fold, tend
+from hypereal.ledger.request_log.upkeep import Retention, fold, merge_users, tend
 
 LOOK_S = 2.0
 FOLD_S = 10.0
@@ -69,6 +69,7 @@ async def _fold(context: Context) -> None:
 async def _tend(context: Context) -> None:
     kept = context.settings.log
     await tend(context.database, Retention(rows_days=kept.retention_days, hours_days=kept.sums_days))
+    await merge_users(context.database)
     await bodies.tend(context.database)
 
 

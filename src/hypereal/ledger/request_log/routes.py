@@ -135,6 +135,9 @@ class WordSum(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the calls that say one word come to."""
 
     value: str | None
+    """None: those that say none."""
+    is_rest: bool
+    """All others together: beyond the hundred that cost most, or users of a day that are not told apart any more."""
     calls: int
     credits_used: msgspec.Raw
 
@@ -349,4 +352,6 @@ def _average(total: int, count: int) -> int | None:
 
 
 def _word_sum(row: Any) -> WordSum:
-    return WordSum(value=row["word"], calls=row["calls"], credits_used=credits_json(row["charged"]))
+    return WordSum(
+        value=row["word"], is_rest=row["is_rest"], calls=row["calls"], credits_used=credits_json(row["charged"])
+    )
