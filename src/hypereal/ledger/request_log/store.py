@@ -109,19 +109,19 @@ async def drop_sums(connection: Connection, before: datetime, rows_max: int) -> 
         WITH before AS (
             SELECT least($1, (SELECT coalesce(max(until), '-infinity') FROM usage_dropped)) AS hour
         ), hours AS (
-            DELETE FROM usage_hours WHERE ctid IN (
+            DELETE FROM usage_hours WHERE ctid = ANY (ARRAY(
                 SELECT ctid FROM usage_hours WHERE hour < (SELECT hour FROM before) LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) RETURNING 1
+            )) RETURNING 1
         ), days AS (
-            DELETE FROM usage_days WHERE ctid IN (
+            DELETE FROM usage_days WHERE ctid = ANY (ARRAY(
                 SELECT ctid FROM usage_days WHERE day < (SELECT (hour AT TIME ZONE 'UTC')::date FROM before)
                 LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) RETURNING 1
+            )) RETURNING 1
         ), models AS (
-            DELETE FROM usage_model_days WHERE ctid IN (
+            DELETE FROM usage_model_days WHERE ctid = ANY (ARRAY(
                 SELECT ctid FROM usage_model_days WHERE day < (SELECT (hour AT TIME ZONE 'UTC')::date FROM before)
                 LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) RETURNING 1
+            )) RETURNING 1
         )
         SELECT greatest((SELECT count(*) FROM hours), (SELECT count(*) FROM days), (SELECT count(*) FROM models))
         """,
@@ -136,9 +136,9 @@ async def drop_words(connection: Connection, before: date, rows_max: int) -> int
     dropped: int = await connection.fetchval(
         """
         WITH gone AS (
-            DELETE FROM usage_words WHERE ctid IN (
+            DELETE FROM usage_words WHERE ctid = ANY (ARRAY(
                 SELECT ctid FROM usage_words WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) RETURNING 1
+            )) RETURNING 1
         ) SELECT count(*) FROM gone
         """,
         before,
@@ -157,18 +157,12 @@ async def merge_users(
     merged: int = await connection.fetchval(
         """
         WITH ranked AS (
-            SELECT owner_id, day, word,
-                row_number() OVER (PARTITION BY owner_id, day ORDER BY charged DESC, word) AS place
+            SELECT ctid, day, row_number() OVER (PARTITION BY owner_id, day ORDER BY charged DESC, word) AS place
             FROM usage_words WHERE kind = 'user' AND word <> '' AND day >= $1
-        ), beyond AS (
-            SELECT owner_id, day, word FROM ranked WHERE place > CASE WHEN day < $2 THEN $3::bigint ELSE $4 END LIMIT $5
-        ), locked AS (
-            SELECT w.owner_id, w.day, w.word FROM usage_words w JOIN beyond USING (owner_id, day, word)
-            WHERE w.kind = 'user' ORDER BY w.owner_id, w.day, w.word FOR UPDATE OF w
         ), gone AS (
-            DELETE FROM usage_words w USING locked l
-            WHERE w.kind = 'user' AND (w.owner_id, w.day, w.word) = (l.owner_id, l.day, l.word)
-            RETURNING w.owner_id, w.day, w.calls, w.charged
+            DELETE FROM usage_words WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM ranked WHERE place > CASE WHEN day < $2 THEN $3::bigint ELSE $4 END LIMIT $5
+            )) RETURNING owner_id, day, calls, charged
         ), kept AS (
             INSERT INTO usage_words AS w (owner_id, kind, day, word, calls, charged)
             SELECT owner_id, 'users_beyond', day, '', sum(calls), sum(charged)

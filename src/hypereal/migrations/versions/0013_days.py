@@ -126,16 +126,17 @@ BEGIN
 END $$
 """
 
-# Rows are taken in the order of their keys, here and by the upkeep, so that two who change them do not wait in a ring.
+# Rows are changed in the order of their keys, so that two who fold do not wait in a ring. Deltas are found by where
+# they lie: as a join with itself, a table that statistics take for empty was walked through once for each of its rows.
 FOLD = f"""
 CREATE OR REPLACE FUNCTION fold_usage(p_rows_max bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_taken bigint;
 BEGIN
     WITH taken AS (
-        DELETE FROM usage_deltas WHERE id IN (
-            SELECT id FROM usage_deltas ORDER BY id LIMIT p_rows_max FOR UPDATE SKIP LOCKED
-        ) RETURNING *
+        DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM usage_deltas ORDER BY id LIMIT p_rows_max FOR UPDATE SKIP LOCKED
+        )) RETURNING *
     ), by_hour AS MATERIALIZED (
         SELECT {OF_HOUR}, {DAY} AS day, {", ".join(f"sum({name})::bigint AS {name}" for name in NAMES)}
         FROM taken GROUP BY {OF_HOUR}
