@@ -17,6 +17,7 @@ import pytest
 from hypereal import providers
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError
+from hypereal.kit.usage import Usage
 from hypereal.net.eventstream import EventStreamDecoder
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge, FinishMerger, Request, WireDialect
 
@@ -129,8 +130,12 @@ def play_stream(
         yield "folded.json", upstream.fold(stream)
 
 
-def facts(upstream: WireDialect, usage: object, is_complete: bool | None, said: bytes) -> Iterator[tuple[str, bytes]]:
-    shown = {"usage": usage} if is_complete is None else {"usage": usage, "is_complete": is_complete}
+def facts(
+    upstream: WireDialect, usage: Usage | None, is_complete: bool | None, said: bytes
+) -> Iterator[tuple[str, bytes]]:
+    shown: dict[str, object] = {"usage": usage and msgspec.structs.asdict(usage)}
+    if is_complete is not None:
+        shown["is_complete"] = is_complete
     yield "usage.json", msgspec.json.format(msgspec.json.encode(shown)) + b"\n"
     if (error := upstream.error_in(said)) is not None:
         yield "error.json", msgspec.json.format(msgspec.json.encode(error)) + b"\n"

@@ -57,7 +57,7 @@ async def write(connection: Connection, logged: Sequence[Logged]) -> None:
     """As one batch of a data process; what is there already stays."""
     lines = [record(facts(one.row, one.usage), one.cost, one.charged) for one in logged]
     await connection.execute(
-        "INSERT INTO usage SELECT * FROM json_populate_recordset(NULL::usage, $1::json) ON CONFLICT DO NOTHING",
+        "INSERT INTO usage SELECT * FROM json_populate_recordset(usage_blank(), $1::json) ON CONFLICT DO NOTHING",
         document(lines),
     )
 

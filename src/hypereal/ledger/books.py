@@ -78,6 +78,11 @@ class Books:
         """Whether somebody waits for credit that was not asked for yet."""
         return bool(self._waiting)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether somebody waits for what other processes may give back; to be asked for again after RECALL_S."""
+        return bool(self._short)
+
     # -- a hold's life -------------------------------------------------------------------------------------------
 
     def hold_now(self, payer: Payer, amount: Micro) -> Hold | None:

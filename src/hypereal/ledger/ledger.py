@@ -24,7 +24,7 @@ from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 from hypereal.ledger import rows, store
 from hypereal.ledger.batches import arguments
-from hypereal.ledger.books import NO_USAGE, Books
+from hypereal.ledger.books import NO_USAGE, RECALL_S, Books
 from hypereal.ledger.holds import Hold, Payer, Settlement, Ticket
 from hypereal.ledger.pools import Standing
 from hypereal.ledger.reclaim import Reclaimer
@@ -33,8 +33,8 @@ from hypereal.ledger.spool import FLUSH_S, Spool, SpoolFigures, random_start
 
 LIVE_S = 60.0
 HEARTBEAT_S = 10.0
-SETTLE_S = 0.02
-"""How long what was settled may wait for company, and pools that are short until they are asked for again."""
+SETTLE_S = 0.05
+"""How long what was settled may wait for company: the spool has it."""
 TICK_S = 0.5
 WAIT_S_MAX = 5.0
 """How long a ticket may wait for the database."""
@@ -272,6 +272,8 @@ class Ledger:
         self._tell_committed(batch.end)
         if self._books.has_waiting or self._is_closing or self._commits:
             self._wake.set()
+        elif self._books.is_short:
+            asyncio.get_running_loop().call_later(RECALL_S, self._wake.set)
         elif self._books.has_work:
             self._wake_later()
 

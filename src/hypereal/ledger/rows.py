@@ -9,6 +9,8 @@ from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 
+NOTHING = b"{}"
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -73,13 +75,15 @@ def facts(row: UsageRow, usage: Usage) -> bytes:
 
     Raises UnicodeEncodeError for half a surrogate pair.
     """
-    return b"%b,%b" % (_encode(row)[:-1], _encode(usage)[1:-1])
+    begun, counts = _encode(row)[:-1], _encode(usage)
+    return b"%b,%b" % (begun, counts[1:-1]) if counts != NOTHING else begun
 
 
 def record(begun: bytes, cost: int, charged: int, month: PoolId | None = None) -> bytes:
     """The whole JSON object of one settled call, micro-credits: its usage row, and all that its charge needs.
 
-    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began.
+    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. Counts that
+    are 0 are left out; the database takes them so (`usage_blank`).
     """
     if month is not None:
         return b'%b,"cost":%d,"charged":%d,"written_off":%d,"month":"%b"}' % (
@@ -89,6 +93,8 @@ def record(begun: bytes, cost: int, charged: int, month: PoolId | None = None) -
             cost - charged,
             month.encode(),
         )
+    if cost == charged:
+        return b'%b,"cost":%d,"charged":%d}' % (begun, cost, charged)
     return b'%b,"cost":%d,"charged":%d,"written_off":%d}' % (begun, cost, charged, cost - charged)
 
 

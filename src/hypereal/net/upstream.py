@@ -403,7 +403,7 @@ class Upstream(asyncio.Protocol):
         if rewriter is None or at < 0:
             out.write(head + held)
             return
-        start = sse.last_end(held, at)
+        start = sse.last_end(held, max(0, min(at, len(held) - LAST_BYTES)))  # what `last_events` gives, at least
         ending = dechunk(held[start:])
         events = rewriter.feed(ending)
         if self.is_done:

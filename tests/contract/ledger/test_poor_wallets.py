@@ -131,6 +131,7 @@ async def test_idle_slice_goes_back_by_itself(
 
     monkeypatch.setattr(books_module, "time", Fast)
     monkeypatch.setattr(ledger_module, "TICK_S", 0.01)
+    monkeypatch.setattr(ledger_module, "SETTLE_S", 0.005)  # less than HEARD_S by that clock
     caller = Caller(owner_id=await make_account(database, 20))
     (ledger,) = await processes.start(1)
     ledger.settle(await held(ledger, caller, micro(4)), micro(1), USAGE, usage_row(caller))

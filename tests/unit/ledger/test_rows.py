@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.support.ledger import USAGE, Caller, usage_row
 
 from hypereal.kit.ids import AccountId, PoolId
+from hypereal.kit.usage import Usage
 from hypereal.ledger import rows
 
 ADA = Caller(owner_id=AccountId("acc_ada"))
@@ -20,7 +21,12 @@ def test_row_is_one_object_without_nul(text: str, charged: int, written_off: int
     assert first["client"] == text.replace("\0", "\ufffd")
     assert first["output_tokens"] == USAGE.output_tokens
     assert (first["cost"], first["charged"]) == (charged + written_off, charged)
-    assert first["written_off"] == written_off
+    assert first.get("written_off", 0) == written_off
+
+
+def test_counts_of_nothing_are_left_out() -> None:
+    refused = msgspec.json.decode(rows.record(rows.facts(usage_row(ADA), Usage()), 0, 0))
+    assert {"cost", "charged"} == refused.keys() & {*Usage.__struct_fields__, "cost", "charged", "written_off"}
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15), st.booleans(), st.booleans())
