@@ -3,8 +3,8 @@ the keys that are gone."""
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 KEYS = """
     ALTER TABLE keys
