@@ -8,12 +8,15 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypereal.gateway.facts import Facts
 from hypereal.gateway.parking import park
 from hypereal.kit.ids import new_request_id
 from hypereal.net import Connection, Malformed, RequestHead, Upstream
+
+if TYPE_CHECKING:
+    from hypereal.gateway.recording import Recorder
 
 T = TypeVar("T")
 
@@ -41,6 +44,7 @@ class Call:
         "on_silence",
         "on_sweep",
         "quiet_s",
+        "recorder",
         "relays",
         "request_id",
         "says_nothing",
@@ -82,6 +86,8 @@ class Call:
         """Whether a byte of the answer went out: from then on failures are told in-band."""
         self.told = b""
         """What the client got last, where a bridge wrote it: events, or the whole answer."""
+        self.recorder: Recorder | None = None
+        """Keeps what the client gets, where the key's owner wants that."""
         self.is_over = False
         self._conductor: Coroutine[Any, None, None]
 
