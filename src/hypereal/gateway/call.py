@@ -6,12 +6,12 @@ The price: `asyncio.timeout`, `sleep` and the like work only inside `aside`, and
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from types import coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypereal.gateway.facts import Facts
+from hypereal.gateway.parking import park
 from hypereal.kit.ids import new_request_id
 from hypereal.net import Connection, Malformed, RequestHead, Upstream
 
@@ -25,11 +25,6 @@ HEARTBEAT_S = 15
 
 class ClientGone(Exception):
     """The client left before its answer was whole."""
-
-
-@coroutine
-def _park() -> Generator[None, None, None]:
-    yield
 
 
 class Call:
@@ -103,7 +98,7 @@ class Call:
         self._conductor = conductor
         self.wake()
 
-    wait = staticmethod(_park)
+    wait = staticmethod(park)
     """`await call.wait()`: park until `wake` or `fail`."""
 
     async def aside(self, work: Coroutine[Any, Any, T]) -> T:
@@ -117,7 +112,7 @@ class Call:
 
         task.add_done_callback(done)
         try:
-            await _park()
+            await park()
         except BaseException:
             is_armed = False
             task.cancel()

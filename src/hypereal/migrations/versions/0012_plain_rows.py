@@ -14,7 +14,7 @@ CREATE FUNCTION usage_blank() RETURNS usage LANGUAGE sql STABLE AS $$
 $$
 """
 
-# A batch is applied once, by its position: a row that is there already is a fault, which makes the process send the
+# A batch is applied once, by its position: a row that is there already is a fault, after which the process sends the
 # batch again carefully, row by row.
 PATCHES = [
     (
