@@ -9,6 +9,7 @@ from hypereal.ledger.job_holds import Lacking, hold_for_job, log_call, settle_jo
 from hypereal.ledger.ledger import Ledger, Terms
 from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
+from hypereal.ledger.request_log.bodies import PART_BYTES_MAX, Bodies, Receiver, Recorded, frame_of
 from hypereal.ledger.rows import Attempt, UsageRow
 from hypereal.ledger.spool import SpoolFigures
 from hypereal.ledger.wallets import (
@@ -26,9 +27,11 @@ from hypereal.ledger.wallets import (
 
 __all__ = [
     "DAYS_MAX",
+    "PART_BYTES_MAX",
     "AlreadySettled",
     "Attempt",
     "Balance",
+    "Bodies",
     "Credit",
     "Difference",
     "EntryKind",
@@ -37,6 +40,8 @@ __all__ = [
     "Ledger",
     "Payer",
     "Profit",
+    "Receiver",
+    "Recorded",
     "Retention",
     "Settlement",
     "SpoolFigures",
@@ -49,6 +54,7 @@ __all__ = [
     "close_all",
     "close_dead",
     "find_answer",
+    "frame_of",
     "hold_for_job",
     "log_call",
     "profit",

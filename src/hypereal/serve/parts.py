@@ -45,6 +45,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: Webhooks
     sender: Sender
     media: Conductor
+    bodies: ledger.Bodies
 
     def reload(self, settings: Settings) -> None:
         """Other models and providers than before: what goes on keeps the targets that it began with."""
@@ -75,6 +76,7 @@ def open_parts(database: Database, settings: Settings, secret: str) -> Parts:
         webhooks=webhooks,
         sender=sender,
         media=Conductor(studio),
+        bodies=ledger.Bodies(database, secret, settings.log),
     )
 
 
@@ -93,7 +95,7 @@ def api_routes(parts: Parts, find_model: Callable[[str], Model | None]) -> list[
 
     return [
         *account_routes.routes(parts.database, partial(ledger.spent_this_month, parts.database), model_id),
-        *ledger_routes.routes(parts.database),
+        *ledger_routes.routes(parts.database, parts.bodies),
         *_storage(parts).declared(),
         *WebhookRoutes(parts.webhooks).declared(),
         *media_routes.routes(_desk(parts)),

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 
 # `sealed` is what was asked for; it goes when the job ends. `queue_id` is the job of the queue that works on it next.
 JOBS = [
