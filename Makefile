@@ -40,8 +40,9 @@ docs: .venv/.run  ## write docs/reference anew from settings, commands, models a
 lock: .venv/.test  ## resolve the dependencies anew into locks/
 	@sh scripts/lock.sh
 
-dist: .venv/.test  ## the wheel and the source archive, in dist/
+dist: .venv/.test  ## the wheel and the source archive, in dist/ (COMPILED=1: a wheel whose hot path is machine code too)
 	@$(PY) -m hatchling build
+	@if [ -n "$(COMPILED)" ]; then sh scripts/compiled_wheel.sh; fi
 
 clean:  ## remove the virtual environment and what tools left behind
 	rm -rf .venv .e2e-cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

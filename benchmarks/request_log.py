@@ -22,8 +22,9 @@ from pathlib import Path
 
 from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Connection, Database
-from hypereal.kit.ids import AccountId
+from hypereal.kit.ids import AccountId, KeyId
 from hypereal.ledger.request_log import fold, reading, store, upkeep
+from hypereal.ledger.request_log.reading import report
 from hypereal.ledger.request_log.store import Match
 from hypereal.serve import migrate
 from hypereal.serve.postgres import EmbeddedPostgres
@@ -32,6 +33,8 @@ TIMES = 9
 DAYS = 30
 BATCH = 250_000
 OWNER = AccountId("acc_0")
+KEYS = [KeyId(f"key_{number}") for number in range(20)]
+SUMS = ("hours", "days", "model_days", "words")
 numbers = itertools.count(10**9, 1000)
 """Of rows that are written beside those of the fill."""
 
@@ -76,7 +79,7 @@ async def main() -> None:
 
 async def fill(database: Database, rows: int) -> None:
     """Rows of 30 days, the deltas folded, and what autovacuum would have done by then."""
-    today, began = utc_now(), time.monotonic()
+    today, began, deltas = utc_now(), time.monotonic(), 0
     for day in range(DAYS):
         async with database.transaction() as connection:
             await store.make_day(connection, (today - timedelta(days=day)).date())
@@ -85,21 +88,22 @@ async def fill(database: Database, rows: int) -> None:
         for first in range(0, rows, BATCH):
             last = min(first + BATCH, rows) - 1
             await connection.execute(FILL, first, last, today, (DAYS - 1) * 86_400 / rows, timeout=600)
+            deltas += await fold(database)
     filled_s, began = time.monotonic() - began, time.monotonic()
-    deltas = 0
-    while folded := await fold(database):
-        deltas += folded
-    folded_s = time.monotonic() - began
+    upkeep.LOOK_BACK_DAYS = DAYS
+    while merged := await upkeep.merge_users(database):
+        print(f"{merged:,} users of days merged")
     async with database.connection() as connection:
         await connection.execute("VACUUM ANALYZE", timeout=600)
-        hours = await connection.fetchval("SELECT count(*) FROM usage_hours")
+        counts = [await connection.fetchval(f"SELECT count(*) FROM usage_{name}") for name in SUMS]  # noqa: S608
         size = await connection.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
-    print(f"filled in {filled_s:.0f} s; {deltas:,} deltas folded in {folded_s:.1f} s to {hours:,} hours; {size}")
+    sums = ", ".join(f"{count:,} {name}" for name, count in zip(SUMS, counts, strict=True))
+    print(f"filled in {filled_s:.0f} s; {deltas:,} deltas folded to {sums}; {size}")
 
 
 async def measure(database: Database) -> None:
     """Every figure."""
-    since = reading.since_of(DAYS)
+    since, month = reading.since_of(DAYS), utc_now().date().replace(day=1)
 
     def match(**narrowed: object) -> Match:
         return Match(since=since, until=utc_now() + timedelta(days=1), **narrowed)  # type: ignore[arg-type]
@@ -111,6 +115,7 @@ async def measure(database: Database) -> None:
         place = reading.Place(started_at=utc_now() - timedelta(days=DAYS // 2), request_id="")
         assert len(await store.newest(connection, OWNER, match(), place, 51)) == 51
 
+    of_model = match(model="model-3")
     async with database.connection() as connection:
         reads: Sequence[tuple[str, Callable[[], Awaitable[object]]]] = [
             ("first page", lambda: page(connection)),
@@ -125,19 +130,32 @@ async def measure(database: Database) -> None:
             ("sums of a model", lambda: store.sums(connection, OWNER, match(model="model-3"))),
             ("ten dearest", lambda: store.dearest(connection, OWNER, match(), 10)),
             ("ten dearest of a model", lambda: store.dearest(connection, OWNER, match(model="model-3"), 10)),
-            ("cost by user, from rows", lambda: store.by_word(connection, OWNER, match(), ("user", ""), 100)),
+            ("cost by user", lambda: store.by_word(connection, OWNER, match(), ("user", ""), 100)),
+            ("cost by app", lambda: store.by_word(connection, OWNER, match(), ("app", ""), 100)),
+            ("cost by provider of a model", lambda: store.by_word(connection, OWNER, of_model, ("provider", ""), 100)),
+            ("cost by status", lambda: store.by_word(connection, OWNER, match(), ("status", ""), 100)),
+            (
+                "cost by user of a model, from rows",
+                lambda: store.by_word(connection, OWNER, of_model, ("user", ""), 100),
+            ),
+            ("cost by tag, from rows", lambda: store.by_word(connection, OWNER, match(), ("", "team"), 100)),
+            ("what 20 keys spent this month", lambda: store.spent(connection, OWNER, KEYS, month)),
             ("1,000 rows of the export", lambda: store.oldest(connection, OWNER, match(), reading.FIRST, 1000)),
             ("profit of all owners", lambda: store.profit(connection, since, utc_now())),
+            (
+                "all of /api/api-usage?by=user",
+                lambda: report(database, OWNER, match(), before=None, limit=50, by="user"),
+            ),
         ]
         for name, read in reads:
-            print(f"{name:32} {await middle_ms(read):8.1f} ms")
+            print(f"{name:36} {await middle_ms(read):8.1f} ms")
         await connection.execute("SET synchronous_commit = off")
         for size in (1, 100):
             bare, summed = await write_ms(connection, size)
-            print(f"{f'write {size} rows':32} {bare:8.2f} ms, with their sums {summed:.2f} ms")
+            print(f"{f'write {size} rows':36} {bare:8.2f} ms, with their sums {summed:.2f} ms")
     began = time.perf_counter()
     await upkeep.tend(database, upkeep.Retention(rows_days=DAYS - 5, hours_days=DAYS))
-    print(f"{'drop the four oldest days':32} {(time.perf_counter() - began) * 1000:8.1f} ms")
+    print(f"{'drop the four oldest days':36} {(time.perf_counter() - began) * 1000:8.1f} ms")
 
 
 async def middle_ms(read: Callable[[], Awaitable[object]]) -> float:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -50,10 +51,13 @@ def nginx(upstream_port: int, run_dir: Path) -> Iterator[Gateway]:
 
 
 @contextmanager
-def hypereal(name: str, upstream_port: int, run_dir: Path, *, program: str = "", config: str = "") -> Iterator[Gateway]:
+def hypereal(
+    name: str, upstream_port: int, run_dir: Path, *, program: str = "", config: str = "", command: Path = HYPEREAL
+) -> Iterator[Gateway]:
     """A server as an operator starts it, its upstream the stub, its rate limit raised; a key with credit enough.
 
-    PROGRAM is a file beside this one that starts it in another way, CONFIG the text of a `hypereal.toml`.
+    PROGRAM is a file beside this one that starts it in another way, CONFIG the text of a `hypereal.toml`, COMMAND the
+    `hypereal` of another installation.
     """
     port, data_dir = free_port(), run_dir / name.replace(" ", "-")
     environment = {
@@ -69,8 +73,8 @@ def hypereal(name: str, upstream_port: int, run_dir: Path, *, program: str = "",
         file = run_dir / f"{data_dir.name}.toml"
         file.write_text(config)
         environment["HYPEREAL_CONFIG"] = str(file)
-    command = [sys.executable, str(HERE / program)] if program else [str(HYPEREAL)]
-    serve = [*command, "serve", "--port", str(port)]
+    serve = [sys.executable, str(HERE / program)] if program else [str(command)]
+    serve += ["serve", "--port", str(port)]
     status = data_dir / "run" / "supervisor.json"
     with process(serve, run_dir / f"{data_dir.name}.log", port, environment) as started:
         wait_for(status.exists, started)
@@ -102,6 +106,23 @@ def litellm(upstream_port: int, run_dir: Path) -> Iterator[Gateway]:
     command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     with process(command, run_dir / "litellm.log", port, environment) as started:
         yield Gateway("LiteLLM", port, {"litellm": started.pid}, "sk-test-1")
+
+
+@cache
+def compiled_hypereal() -> Path:
+    """The `hypereal` of the wheel that mypyc makes of these sources, in an environment of its own. Takes a minute."""
+    print("compiling the wheel", file=sys.stderr, flush=True)
+    folder, root = HERE / ".peers" / "compiled", HERE.parent
+    for wheel in (root / "dist").glob("hypereal-*-linux_*.whl"):
+        wheel.unlink()
+    subprocess.run(["sh", "scripts/compiled_wheel.sh"], cwd=root, check=True, stdout=subprocess.DEVNULL)
+    (wheel,) = (root / "dist").glob("hypereal-*-linux_*.whl")
+    uv = str(HYPEREAL.parent / "uv")
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+    install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", str(folder / "bin" / "python")]
+    subprocess.run([*install, "--require-hashes", "-r", str(root / "locks" / "run.txt")], check=True)
+    subprocess.run([*install, str(wheel)], check=True)
+    return folder / "bin" / "hypereal"
 
 
 def installed(program: str, package: str) -> Path:

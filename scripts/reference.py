@@ -21,6 +21,14 @@ from hypereal.providers import drivers
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`. Change the source, not this page. -->"
 SHORT_FORMS = {key: name for name, key in settings.SHORT_FORMS.items()}
+TYPE_NAMES = {
+    "str": "text",
+    "bool": "true or false",
+    "int": "integer",
+    "float": "number",
+    "Decimal": "number",
+    "Path": "path",
+}
 SHORT_DIALECTS = {
     "openai_chat": "chat",
     "openai_responses": "responses",
@@ -150,9 +158,7 @@ def _texts_of(table: type[BaseModel]) -> dict[str, str]:
 
 def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
-        return {"str": "text", "int": "integer", "float": "number", "Decimal": "number", "Path": "path"}[
-            annotation.__name__
-        ]
+        return TYPE_NAMES[annotation.__name__]
     text = str(annotation)
     if text.startswith("typing.Literal"):
         return " or ".join(annotation.__args__)

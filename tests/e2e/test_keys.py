@@ -210,6 +210,23 @@ def test_an_account_may_have_a_rate_of_its_own(own: Server, upstream: Upstream, 
 # -- budgets -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_key_without_a_limit_tells_what_it_has_spent_this_month(own: Server, upstream: Upstream, manager: Caller):
+    made = make(own, manager)
+    answers = [chat(own, made["key"]) for _ in range(3)]
+    cost = sum(round(float(answer.get("x-hypereal-cost-credits") or 0) * 1_000_000) for answer in answers)
+
+    def told() -> dict[str, Any]:
+        answer: dict[str, Any] = own.call("/v1/key", b"", made["key"], method="GET").json
+        return answer
+
+    assert cost > 0
+    own.wait_for(lambda: round(told()["spent"] * 1_000_000) == cost, "what it has spent")
+    assert (told()["limit"], told()["remaining"]) == (None, None)
+    assert round(api(own, manager, "GET", f"/{made['id']}").json["spent"] * 1_000_000) == cost
+    other = make(own, manager)
+    assert own.call("/v1/key", b"", other["key"], method="GET").json["spent"] == 0
+
+
 @pytest.mark.parametrize("prefix", ["/v1", "/api/v1", "/v1/v1", "/api/v1/v1"])
 def test_a_key_tells_its_own_terms(prefix: str, own: Server, manager: Caller):
     made = make(own, manager, name="agent", spendingLimit=40, models=["gpt-5"])

@@ -47,6 +47,8 @@ class Mailbox:
     ) -> str:
         if address.startswith("nobody"):
             return "550 no such mailbox"
+        if address.startswith("later"):
+            return "450 busy"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -28,7 +28,20 @@ SUMS = {
     "first_byte_ms": "coalesce(sum(first_byte_ms), 0)",
     "duration_ms": "sum(duration_ms)",
 }
-GROUP = "owner_id, date_trunc('hour', started_at, 'UTC'), key_id, model, coalesce(provider, ''), coalesce(app, '')"
+DAY = "(started_at AT TIME ZONE 'UTC')::date"
+OF = {
+    "usage_sums": ("owner_id", "hour", "key_id", "model", "provider", "app"),
+    "usage_day_sums": ("owner_id", "day", "key_id", "model", "provider", "app"),
+    "usage_model_sums": ("day", "model", "provider"),
+}
+"""The views of sums, and by what each adds up."""
+OF_ROWS = {
+    "hour": "date_trunc('hour', started_at, 'UTC')",
+    "day": DAY,
+    "provider": "coalesce(provider, '')",
+    "app": "coalesce(app, '')",
+}
+WORDS = {"user": "coalesce(end_user, '')", "endpoint": "endpoint", "status": "status::text"}
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,19 +62,32 @@ async def write(connection: Connection, logged: Sequence[Logged]) -> None:
     )
 
 
-async def sums_of_rows(database: Database) -> list[tuple[object, ...]]:
-    """What the sums of the hours should be."""
-    columns = ", ".join(SUMS.values())
+async def sums_of_rows(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """What the sums should be, by their view."""
     async with database.connection() as connection:
-        rows = await connection.fetch(f"SELECT {GROUP}, {columns} FROM usage GROUP BY 1, 2, 3, 4, 5, 6")
-    return sorted(map(tuple, rows))
+        found = {}
+        for view, names in OF.items():
+            group = ", ".join(OF_ROWS.get(name, name) for name in names)
+            places = ", ".join(str(number + 1) for number in range(len(names)))
+            found[view] = await connection.fetch(
+                f"SELECT {group}, {', '.join(SUMS.values())} FROM usage GROUP BY {places}"
+            )
+        words = [
+            f"SELECT owner_id, '{kind}', {DAY}, {of}, count(*), sum(charged) FROM usage GROUP BY 1, 2, 3, 4"
+            for kind, of in WORDS.items()
+        ]
+        found["usage_word_sums"] = await connection.fetch(" UNION ALL ".join(words))
+    return {view: sorted(map(tuple, rows)) for view, rows in found.items()}
 
 
-async def sums_of_hours(database: Database) -> list[tuple[object, ...]]:
+async def sums_of_views(database: Database) -> dict[str, list[tuple[object, ...]]]:
     """What they are, whatever was folded so far."""
-    columns = ", ".join(f"sum({name})" for name in SUMS)
     async with database.connection() as connection:
-        rows = await connection.fetch(
-            f"SELECT owner_id, hour, key_id, model, provider, app, {columns} FROM usage_sums GROUP BY 1, 2, 3, 4, 5, 6"
+        found = {}
+        for view, names in OF.items():
+            group, columns = ", ".join(names), ", ".join(f"sum({name})" for name in SUMS)
+            found[view] = await connection.fetch(f"SELECT {group}, {columns} FROM {view} GROUP BY {group}")
+        found["usage_word_sums"] = await connection.fetch(
+            "SELECT owner_id, kind, day, word, sum(calls), sum(charged) FROM usage_word_sums GROUP BY 1, 2, 3, 4"
         )
-    return sorted(map(tuple, rows))
+    return {view: sorted(map(tuple, rows)) for view, rows in found.items()}

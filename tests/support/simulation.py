@@ -186,7 +186,18 @@ class Host:
         self.reclaimer = Reclaimer(self.database, self.root, OFFLINE_S)
 
 
-SNAPSHOT = ("pools", "processes", "leases", "entries", "usage", "usage_hours", "usage_deltas")
+SNAPSHOT = (
+    "pools",
+    "processes",
+    "leases",
+    "entries",
+    "usage",
+    "usage_hours",
+    "usage_days",
+    "usage_model_days",
+    "usage_words",
+    "usage_deltas",
+)
 """In the order in which they may be filled again."""
 
 

@@ -6,6 +6,8 @@ A data process has one `KeyCache`; operators and the account API have the functi
 from hypereal.accounts.cache import KeyCache, Principal, permit_address
 from hypereal.accounts.credentials import NO_KEY, choose_credential
 from hypereal.accounts.keys import (
+    BODY_DAYS_DEFAULT,
+    BODY_DAYS_MAX,
     Key,
     KeyChange,
     KeyTerms,
@@ -21,6 +23,8 @@ from hypereal.accounts.keys import (
 from hypereal.accounts.users import User, addresses_of, create_user, ensure_user, find_user, list_users, set_rate
 
 __all__ = [
+    "BODY_DAYS_DEFAULT",
+    "BODY_DAYS_MAX",
     "NO_KEY",
     "Key",
     "KeyCache",

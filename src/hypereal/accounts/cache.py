@@ -53,6 +53,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The only addresses that it may be used from; None for all."""
     requests_per_minute: int | None = None
     """Of all the owner's keys together; None for that of the settings."""
+    bodies_days: int | None = None
+    """How long the bodies of its calls are kept; None: they are not."""
 
 
 class _Entry(msgspec.Struct):
@@ -131,6 +133,7 @@ class KeyCache:
             expires_at=None if row["expires_at"] is None else row["expires_at"].timestamp(),
             networks=None if row["allowed_ips"] is None else tuple(map(network, row["allowed_ips"])),
             requests_per_minute=row["requests_per_minute"],
+            bodies_days=row["bodies_days"],
         )
         if changes == self._changes:  # else it may be what the change replaced
             now_s = coarse.monotonic_s

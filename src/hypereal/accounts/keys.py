@@ -22,6 +22,8 @@ HINT_LENGTH = 4
 ADDRESSES_MAX = 100
 GRACE_S_DEFAULT = 24 * 3600.0
 GRACE_S_MAX = 30 * 24 * 3600.0
+BODY_DAYS_DEFAULT = 7
+BODY_DAYS_MAX = 30
 
 
 class KeyTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,10 @@ class KeyTerms(msgspec.Struct, frozen=True, kw_only=True):
     allowed_ips: tuple[str, ...] | None = None
     """The only addresses and ranges that it may be used from; None for all."""
     expires_at: datetime | None = None
+    log_bodies: bool = False
+    """Whether what its calls ask and are answered is kept,"""
+    body_retention_days: int = BODY_DAYS_DEFAULT
+    """and for how many whole days (UTC) besides the call's own."""
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +57,9 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | UnsetType | None = UNSET
     is_active: bool | UnsetType = UNSET
     """True also turns a key on that its budget has stopped."""
+    log_bodies: bool | UnsetType = UNSET
+    body_retention_days: int | UnsetType = UNSET
+    """Of bodies of calls from now on."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +81,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     former_until: datetime | None
     """Until when the secret works that it had before it was rotated."""
     created_at: datetime
+    log_bodies: bool
+    body_retention_days: int
 
     @property
     def state(self) -> str:
@@ -196,6 +207,8 @@ def _check(terms: KeyTerms | Key) -> None:
         raise InvalidRequest("A spending limit is 0 credits or more.", param="spendingLimit")
     if terms.expires_at is not None and terms.expires_at.tzinfo is None:
         raise InvalidRequest("A time needs its zone.", param="expiresAt")
+    if not 1 <= terms.body_retention_days <= BODY_DAYS_MAX:
+        raise InvalidRequest(f"Bodies are kept for 1 to {BODY_DAYS_MAX} days.", param="bodyRetentionDays")
 
 
 def _networks(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 
 from hypereal.accounts.keys import (
+    BODY_DAYS_DEFAULT,
     GRACE_S_DEFAULT,
     Key,
     KeyChange,
@@ -31,8 +32,8 @@ from hypereal.kit.money import Micro, credits_json, micro_from_credits
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Credits = Annotated[Decimal, msgspec.Meta(extra_json_schema={"type": "number"})]
-Spent = Callable[[AccountId, Collection[KeyId]], Awaitable[dict[KeyId, Micro]]]
-"""What was charged to keys this month: the ledger knows."""
+Spent = Callable[[AccountId, Collection[KeyId], Collection[KeyId]], Awaitable[dict[KeyId, Micro]]]
+"""What was charged this month to keys with a limit, and to others: the ledger knows."""
 FindModel = Callable[[str], str | None]
 """The id of a model by any of its names; None where there is none: the catalog knows."""
 
@@ -48,6 +49,9 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     allowed_ips: tuple[str, ...] | None = None
     scopes: tuple[str, ...] = ("inference",)
     expires_at: Time | None = None
+    log_bodies: bool = False
+    """Keep what its calls ask and are answered, encrypted: GET /api/api-usage/{id} shows it."""
+    body_retention_days: int = BODY_DAYS_DEFAULT
 
 
 class ChangedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -60,6 +64,8 @@ class ChangedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     allowed_ips: tuple[str, ...] | UnsetType | None = UNSET
     expires_at: Time | UnsetType | None = UNSET
     is_active: bool | UnsetType = UNSET
+    log_bodies: bool | UnsetType = UNSET
+    body_retention_days: int | UnsetType = UNSET
 
 
 class RotatedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -80,8 +86,8 @@ class ShownKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     scopes: list[str]
     models: list[str] | None
     spending_limit: msgspec.Raw | None
-    spent: msgspec.Raw | None
-    """This month; None where there is no limit: then nobody counts."""
+    spent: msgspec.Raw
+    """This month. Where there is a limit, what counts against it."""
     resets_at: datetime
     auto_disable: bool
     stopped_at: datetime | None
@@ -89,6 +95,8 @@ class ShownKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at: datetime | None
     former_until: datetime | None
     created_at: datetime
+    log_bodies: bool
+    body_retention_days: int
     key: str | UnsetType = UNSET
     """The secret: where it was just made, and never again."""
 
@@ -101,7 +109,7 @@ class OwnKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     scopes: list[str]
     models: list[str] | None
     limit: msgspec.Raw | None
-    spent: msgspec.Raw | None
+    spent: msgspec.Raw
     remaining: msgspec.Raw | None
     resets_at: datetime
     expires_at: datetime | None
@@ -119,7 +127,7 @@ class KeyRoutes:
         """GET /api/api-keys"""
         asked = query_of(request, PageQuery)
         found = await list_keys(self._database, caller.owner_id, after=KeyId(asked.after), limit=asked.limit + 1)
-        spent = await self._spent(caller.owner_id, [key.id for key in found])
+        spent = await self._spent_by(caller, found)
         return page_of([_shown(key, spent) for key in found], asked.limit, lambda key: key.id)
 
     async def make(self, request: Request, caller: Caller) -> ShownKey:
@@ -133,6 +141,8 @@ class KeyRoutes:
             auto_disable=body.auto_disable,
             allowed_ips=body.allowed_ips,
             expires_at=body.expires_at,
+            log_bodies=body.log_bodies,
+            body_retention_days=body.body_retention_days,
         )
         made = await create_key(self._database, caller.owner_id, terms)
         return msgspec.structs.replace(_shown(made.key, {}), key=made.secret)
@@ -152,6 +162,8 @@ class KeyRoutes:
             allowed_ips=body.allowed_ips,
             expires_at=body.expires_at,
             is_active=body.is_active,
+            log_bodies=body.log_bodies,
+            body_retention_days=body.body_retention_days,
         )
         return await self._told(caller, await change_key(self._database, caller.owner_id, _id(request), change))
 
@@ -169,11 +181,11 @@ class KeyRoutes:
         """GET /v1/key"""
         assert caller.key_id is not None, "a session has no key, and not this permission"
         key = await find_key(self._database, caller.owner_id, caller.key_id)
-        shown = await self._told(caller, key)
+        spent = await self._spent_by(caller, [key])
+        shown = _shown(key, spent)
         remaining = None
         if key.spending_limit is not None:
-            spent = (await self._spent(caller.owner_id, [key.id]))[key.id]
-            remaining = credits_json(max(0, key.spending_limit - spent))
+            remaining = credits_json(max(0, key.spending_limit - spent[key.id]))
         return OwnKey(
             id=key.id,
             name=key.name,
@@ -187,7 +199,12 @@ class KeyRoutes:
         )
 
     async def _told(self, caller: Caller, key: Key) -> ShownKey:
-        return _shown(key, await self._spent(caller.owner_id, [key.id]))
+        return _shown(key, await self._spent_by(caller, [key]))
+
+    async def _spent_by(self, caller: Caller, keys: list[Key]) -> dict[KeyId, Micro]:
+        limited = [key.id for key in keys if key.spending_limit is not None]
+        others = [key.id for key in keys if key.spending_limit is None]
+        return await self._spent(caller.owner_id, limited, others)
 
     def _models(self, names: list[str] | None) -> frozenset[str] | None:
         """The ids of NAMES, which may be aliases. Raises InvalidRequest."""
@@ -213,7 +230,6 @@ def _micro(amount: Decimal | None) -> Micro | None:
 
 def _shown(key: Key, spent: dict[KeyId, Micro]) -> ShownKey:
     now = utc_now()
-    has_limit = key.spending_limit is not None
     return ShownKey(
         id=key.id,
         name=key.name,
@@ -223,7 +239,7 @@ def _shown(key: Key, spent: dict[KeyId, Micro]) -> ShownKey:
         scopes=sorted(key.scopes),
         models=None if key.models is None else sorted(key.models),
         spending_limit=None if key.spending_limit is None else credits_json(key.spending_limit),
-        spent=credits_json(spent.get(key.id, 0)) if has_limit else None,
+        spent=credits_json(spent.get(key.id, 0)),
         resets_at=next_month_start(now),
         auto_disable=key.auto_disable,
         stopped_at=key.stopped_at,
@@ -231,6 +247,8 @@ def _shown(key: Key, spent: dict[KeyId, Micro]) -> ShownKey:
         expires_at=key.expires_at,
         former_until=key.former_until if key.former_until is not None and key.former_until > now else None,
         created_at=key.created_at,
+        log_bodies=key.log_bodies,
+        body_retention_days=key.body_retention_days,
     )
 
 

@@ -9,7 +9,7 @@ from hypereal.kit.ids import AccountId, KeyId, UserId
 
 KEY = """
 SELECT id, owner_id, name, hint, scopes, models, spending_limit, auto_disable, allowed_ips, is_active, stopped_at,
-    expires_at, former_until, created_at
+    expires_at, former_until, created_at, log_bodies, body_retention_days
 FROM keys"""
 NEW_KEY = (
     "id",
@@ -22,9 +22,12 @@ NEW_KEY = (
     "auto_disable",
     "allowed_ips",
     "expires_at",
+    "log_bodies",
+    "body_retention_days",
 )
 CHANGED_KEY = (
     *("name", "models", "spending_limit", "auto_disable", "allowed_ips", "is_active", "stopped_at", "expires_at"),
+    *("log_bodies", "body_retention_days"),
 )
 
 
@@ -72,8 +75,9 @@ async def add_key(connection: Connection, owner_id: AccountId, facts: Mapping[st
     await connection.execute(
         """
         INSERT INTO keys (
-            owner_id, id, name, hash, hint, scopes, models, spending_limit, auto_disable, allowed_ips, expires_at
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            owner_id, id, name, hash, hint, scopes, models, spending_limit, auto_disable, allowed_ips, expires_at,
+            log_bodies, body_retention_days
+        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         owner_id,
         *(facts[column] for column in NEW_KEY),
@@ -101,7 +105,7 @@ async def write_key(connection: Connection, owner_id: AccountId, key_id: KeyId, 
     await connection.execute(
         """
         UPDATE keys SET name = $3, models = $4, spending_limit = $5, auto_disable = $6, allowed_ips = $7,
-            is_active = $8, stopped_at = $9, expires_at = $10
+            is_active = $8, stopped_at = $9, expires_at = $10, log_bodies = $11, body_retention_days = $12
         WHERE owner_id = $1 AND id = $2
         """,
         owner_id,
@@ -148,7 +152,7 @@ async def find_key(connection: Connection, key_hash: bytes) -> asyncpg.Record | 
         """
         SELECT k.id, k.owner_id, k.scopes, k.models, k.spending_limit, k.allowed_ips, k.is_active, k.stopped_at,
             CASE WHEN k.hash = $1 THEN k.expires_at ELSE least(k.former_until, k.expires_at) END AS expires_at,
-            a.requests_per_minute
+            CASE WHEN k.log_bodies THEN k.body_retention_days END AS bodies_days, a.requests_per_minute
         FROM keys k JOIN accounts a ON a.id = k.owner_id WHERE k.hash = $1 OR k.former_hash = $1
         """,
         key_hash,

@@ -5,7 +5,7 @@ import msgspec
 from hypereal.accounts import store
 from hypereal.accounts.keys import Key
 from hypereal.accounts.users import addresses_of
-from hypereal.jobs import WRITTEN, Context, Done, Failed, Handler, Job, NewJob, Outcome, announce, enqueue, write
+from hypereal.jobs import WRITTEN, Context, Done, Failed, Handler, Job, NewJob, Outcome, Retry, announce, enqueue, write
 from hypereal.kit import mail
 from hypereal.kit.budgets import BUDGET_REACHED, BudgetReached
 from hypereal.kit.clock import month_end, utc_now
@@ -41,6 +41,8 @@ async def send_mail(context: Context, job: Job) -> Outcome:
         await mail.send(context.settings.mail, job.payload, job.id)
     except mail.Refused as error:
         return Failed(str(error))
+    except mail.Postponed as error:
+        return Retry(error=str(error))
     return Done()
 
 

@@ -4,6 +4,7 @@ from hypereal.gateway.answers import FINAL_STATUSES
 from hypereal.gateway.health import Health
 from hypereal.gateway.metrics import BOUNDS_S, Meter, Snapshot
 from hypereal.gateway.plane import Plane
+from hypereal.gateway.recording import Recording
 from hypereal.gateway.routing import Pools, Routing
 from hypereal.gateway.traces import TracedAttempt, TracedCall, Traces, read_datagram
 
@@ -14,6 +15,7 @@ __all__ = [
     "Meter",
     "Plane",
     "Pools",
+    "Recording",
     "Routing",
     "Snapshot",
     "TracedAttempt",

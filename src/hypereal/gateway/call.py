@@ -6,14 +6,17 @@ The price: `asyncio.timeout`, `sleep` and the like work only inside `aside`, and
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from types import coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypereal.gateway.facts import Facts
+from hypereal.gateway.parking import park
 from hypereal.kit.ids import new_request_id
 from hypereal.net import Connection, Malformed, RequestHead, Upstream
+
+if TYPE_CHECKING:
+    from hypereal.gateway.recording import Recorder
 
 T = TypeVar("T")
 
@@ -22,11 +25,6 @@ HEARTBEAT_S = 15
 
 class ClientGone(Exception):
     """The client left before its answer was whole."""
-
-
-@coroutine
-def _park() -> Generator[None, None, None]:
-    yield
 
 
 class Call:
@@ -46,6 +44,7 @@ class Call:
         "on_silence",
         "on_sweep",
         "quiet_s",
+        "recorder",
         "relays",
         "request_id",
         "says_nothing",
@@ -87,6 +86,8 @@ class Call:
         """Whether a byte of the answer went out: from then on failures are told in-band."""
         self.told = b""
         """What the client got last, where a bridge wrote it: events, or the whole answer."""
+        self.recorder: Recorder | None = None
+        """Keeps what the client gets, where the key's owner wants that."""
         self.is_over = False
         self._conductor: Coroutine[Any, None, None]
 
@@ -97,7 +98,7 @@ class Call:
         self._conductor = conductor
         self.wake()
 
-    wait = staticmethod(_park)
+    wait = staticmethod(park)
     """`await call.wait()`: park until `wake` or `fail`."""
 
     async def aside(self, work: Coroutine[Any, Any, T]) -> T:
@@ -111,7 +112,7 @@ class Call:
 
         task.add_done_callback(done)
         try:
-            await _park()
+            await park()
         except BaseException:
             is_armed = False
             task.cancel()

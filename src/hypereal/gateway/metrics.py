@@ -75,6 +75,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     spool: SpoolFigures = SpoolFigures()
     conversations_dropped: int
     """That should have been kept and were lost."""
+    bodies_dropped: int = 0
+    """Calls whose bodies should have been kept and were lost."""
     traces_dropped: int = 0
     """Calls that the operator's tracing was not told of."""
     meters: list[Meter]

@@ -29,6 +29,8 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
         if principal is None:
             principal = await call.aside(plane.keys.fetch(call.facts.credential))  # 401
         bill.principal = principal
+        if principal.bodies_days is not None:
+            plane.recording.begin(call)
         if principal.networks is not None:
             permit_origin(call, principal, plane.trusted_proxies)  # 403
         per_minute = principal.requests_per_minute or plane.requests_per_minute
@@ -47,6 +49,8 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
         bill.close()
         if plane.traces is not None:
             plane.traces.tell(call, bill, plane)
+        if call.recorder is not None:
+            plane.recording.keep(call, bill.payer)
         call.finish()
 
 

@@ -17,6 +17,7 @@ from hypereal.gateway.free_calls import answer_free
 from hypereal.gateway.metrics import Meters, Snapshot
 from hypereal.gateway.offers import Offers
 from hypereal.gateway.pipeline import conduct, generate
+from hypereal.gateway.recording import Recording
 from hypereal.gateway.refusals import as_error
 from hypereal.gateway.routing import Pools, Routing
 from hypereal.gateway.stickiness import Stickiness
@@ -54,6 +55,8 @@ class Plane:
     ) -> None:
         self.traces: Traces | None = None
         """Where an operator wants any."""
+        self.recording = Recording("")
+        """Of bodies, where keys ask for it; the process says who takes them."""
         self.continuations = Continuations(database, conversations)
         self.economy = CacheEconomy()
         self.stickiness = Stickiness()
@@ -132,6 +135,7 @@ class Plane:
             unsettled=self.ledger.unsettled,
             spool=self.ledger.figures,
             conversations_dropped=self.continuations.dropped,
+            bodies_dropped=self.recording.dropped,
             traces_dropped=0 if self.traces is None else self.traces.dropped,
             meters=list(self.meters),
             targets={target.name: target.breaker.health for target in self.routing.targets()},

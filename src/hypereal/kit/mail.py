@@ -37,6 +37,10 @@ class Refused(Exception):
     """The message can never be delivered: sending it again cannot help."""
 
 
+class Postponed(Exception):
+    """It was not delivered now and may be later: the server is away, is busy (4xx), or does not take the password."""
+
+
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """A mail server, from `smtp://user:password@host:587` (TLS once connected) or `smtps://…` (TLS from the start)."""
 
@@ -75,8 +79,8 @@ def server_of(smtp_url: str) -> Server:
 async def send(settings: MailSection, mail: Mail, message_id: str) -> None:
     """Send MAIL. MESSAGE_ID is the same for every try, so that a mailbox shows one message.
 
-    Raises Refused where the address or the server's answer says that it never will be; OSError or SMTPException where
-    it may be later. Without a server it is logged that it was not sent.
+    Raises Refused where the address or the server's answer says that it never will be, Postponed where it may be later.
+    Without a server it is logged that it was not sent.
     """
     if settings.smtp_url is None:
         log.get("mail").warning("not sent: no [mail] smtp_url", subject=mail.subject, id=message_id)
@@ -98,13 +102,18 @@ async def send(settings: MailSection, mail: Mail, message_id: str) -> None:
             timeout=SEND_S_MAX,
         )
     except aiosmtplib.SMTPRecipientsRefused as error:
-        if all(refused.code >= 500 for refused in error.recipients):
-            raise Refused(f"{server.host} refuses the address: {error.recipients[0].message}") from None
-        raise
+        first = error.recipients[0]
+        why = f"{server.host} refuses the address: {first.code} {first.message}"
+        raise Refused(why) if all(refused.code >= 500 for refused in error.recipients) else Postponed(why) from None
+    except aiosmtplib.SMTPAuthenticationError as error:  # which can be mended
+        raise Postponed(
+            f"{server.host} refuses the password of [mail] smtp_url: {error.code} {error.message}"
+        ) from None
     except aiosmtplib.SMTPResponseException as error:
-        if error.code >= 500 and not isinstance(error, aiosmtplib.SMTPAuthenticationError):
-            raise Refused(f"{server.host} refuses the message: {error.code} {error.message}") from None
-        raise  # wrong credentials can be mended
+        why = f"{server.host} refuses the message: {error.code} {error.message}"
+        raise Refused(why) if error.code >= 500 else Postponed(why) from None
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise Postponed(f"{server.host} cannot be reached: {error or type(error).__name__}") from None
 
 
 def compose(mail: Mail, sender: str, message_id: str) -> EmailMessage:

@@ -160,6 +160,10 @@ class RequestLog(Section):
     """How long the row of a call is kept, in whole days besides today (UTC)."""
     sums_days: int = Field(800, ge=1, le=36500)
     """The same of the sums by hour; never shorter than of the rows."""
+    bodies_mb_per_day: int = Field(256, ge=0, le=10**6)
+    """Of one account's bodies what is kept of a day, compressed, in MiB; only of keys that ask. 0: nobody's."""
+    redact_emails: bool = False
+    """Whether e-mail addresses are taken out of bodies too, as credentials and media are."""
 
 
 class TracesSection(Section):
@@ -341,6 +345,6 @@ def _explain(path: Path, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"])
-        what = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+        what = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
         lines.append(f"{path}: {where}: {what}")
     return "\n".join(lines)

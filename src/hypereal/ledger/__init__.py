@@ -7,6 +7,7 @@ from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticke
 from hypereal.ledger.ledger import Ledger, Terms
 from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
+from hypereal.ledger.request_log.bodies import PART_BYTES_MAX, Bodies, Receiver, Recorded, frame_of
 from hypereal.ledger.rows import Attempt, UsageRow
 from hypereal.ledger.spool import SpoolFigures
 from hypereal.ledger.wallets import (
@@ -24,9 +25,11 @@ from hypereal.ledger.wallets import (
 
 __all__ = [
     "DAYS_MAX",
+    "PART_BYTES_MAX",
     "AlreadySettled",
     "Attempt",
     "Balance",
+    "Bodies",
     "Credit",
     "Difference",
     "EntryKind",
@@ -34,6 +37,8 @@ __all__ = [
     "Ledger",
     "Payer",
     "Profit",
+    "Receiver",
+    "Recorded",
     "Retention",
     "Settlement",
     "SpoolFigures",
@@ -46,6 +51,7 @@ __all__ = [
     "close_all",
     "close_dead",
     "find_answer",
+    "frame_of",
     "profit",
     "spent_this_month",
 ]

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from hypereal.kit.access import ApiRoute, Caller, Permission
 from hypereal.kit.db import Database
 from hypereal.kit.money import credits_json
+from hypereal.ledger.request_log.bodies import Bodies
 from hypereal.ledger.request_log.routes import routes as log_routes
 from hypereal.ledger.wallets import balance
 
@@ -18,7 +19,7 @@ class Credits(msgspec.Struct, frozen=True, kw_only=True):
     """Of it, what no open call or job holds."""
 
 
-def routes(database: Database) -> list[ApiRoute]:
+def routes(database: Database, bodies: Bodies) -> list[ApiRoute]:
     """All of them."""
 
     async def show_credits(_: Request, caller: Caller) -> Credits:
@@ -33,5 +34,5 @@ def routes(database: Database) -> list[ApiRoute]:
             summary="The balance of the wallet that pays for this key.",
             endpoint=show_credits,
         ),
-        *log_routes(database),
+        *log_routes(database, bodies),
     ]

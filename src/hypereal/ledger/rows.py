@@ -82,8 +82,8 @@ def facts(row: UsageRow, usage: Usage) -> bytes:
 def record(begun: bytes, cost: int, charged: int, month: PoolId | None = None) -> bytes:
     """The whole JSON object of one settled call, micro-credits: its usage row, and all that its charge needs.
 
-    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. Counts that
-    are 0 are left out; the database takes them so (`usage_blank`).
+    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. What is 0
+    is left out; the database takes it so (`usage_blank`).
     """
     if month is not None:
         return b'%b,"cost":%d,"charged":%d,"written_off":%d,"month":"%b"}' % (

@@ -82,13 +82,24 @@ async def balance(database: Database, owner_id: AccountId) -> Balance:
     return Balance(ledger=Micro(row["ledger"]), free=Micro(row["free"]))
 
 
-async def spent_this_month(database: Database, owner_id: AccountId, keys: Collection[KeyId]) -> dict[KeyId, Micro]:
-    """What was charged to each of the owner's KEYS in this calendar month, UTC. Only keys with a limit are counted."""
-    month = f"{utc_now():%Y-%m}"
-    pools = {PoolId(f"{key_id}/{month}"): key_id for key_id in keys}
+async def spent_this_month(
+    database: Database, owner_id: AccountId, limited: Collection[KeyId], others: Collection[KeyId]
+) -> dict[KeyId, Micro]:
+    """What was charged to each of the owner's keys in this calendar month, UTC.
+
+    For LIMITED keys that is what counts against their limit; for OTHERS, what calls that began in it have come to.
+    """
+    now = utc_now()
+    pools = {PoolId(f"{key_id}/{now:%Y-%m}"): key_id for key_id in limited}
     async with database.connection() as connection:
-        used = await store.spent(connection, owner_id, list(pools))
-    return {key_id: Micro(used.get(pool_id, 0)) for pool_id, key_id in pools.items()}
+        used = await store.spent(connection, owner_id, list(pools)) if pools else {}
+        logged = (
+            await request_log.spent(connection, owner_id, list(others), now.date().replace(day=1)) if others else {}
+        )
+    return {
+        **{key_id: Micro(used.get(pool_id, 0)) for pool_id, key_id in pools.items()},
+        **{key_id: Micro(logged.get(key_id, 0)) for key_id in others},
+    }
 
 
 async def find_answer(database: Database, owner_id: AccountId, upstream_id: str) -> str | None:

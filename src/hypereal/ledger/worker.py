@@ -13,11 +13,13 @@ from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import store
-from hypereal.ledger.request_log.upkeep import Retention, fold, tend
+from hypereal.ledger.request_log.bodies import upkeep as bodies
+from hypereal.ledger.request_log.upkeep import Retention, fold, merge_users, tend
 
 LOOK_S = 2.0
 FOLD_S = 10.0
 TEND_S = 600.0
+FORGET_S = 10.0
 PAGE = 500
 PAGES_MAX = 10_000
 LATE = timedelta(hours=1)
@@ -67,10 +69,17 @@ async def _fold(context: Context) -> None:
 async def _tend(context: Context) -> None:
     kept = context.settings.log
     await tend(context.database, Retention(rows_days=kept.retention_days, hours_days=kept.sums_days))
+    await merge_users(context.database)
+    await bodies.tend(context.database)
+
+
+async def _forget(context: Context) -> None:
+    await bodies.forget(context.database)
 
 
 SCHEDULES = (
     Schedule(kind="ledger.budgets", when=Every(LOOK_S), run=_look),
     Schedule(kind="log.fold", when=Every(FOLD_S), run=_fold),
+    Schedule(kind="log.forget", when=Every(FORGET_S), run=_forget),
     Schedule(kind="log.tend", when=Every(TEND_S), run=_tend),
 )

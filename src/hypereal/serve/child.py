@@ -46,6 +46,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     control_socket: str
     traces_socket: str = ""
     """Where data processes tell of calls, and the control process hears of them; '' where nobody wants traces."""
+    bodies_socket: str = ""
+    """The same of bodies of calls; '' where none are kept."""
     local_model_socket: str
     log_level: str = "info"
     log_format: log.Format = "auto"

@@ -26,6 +26,7 @@ from hypereal.kit import clock, log, settings
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from hypereal.ledger import Receiver
 from hypereal.limits import RateLimiter
 from hypereal.serve import background, openapi, operator_routes, tracing
 from hypereal.serve.api import Door, told_of
@@ -52,6 +53,7 @@ class Control:
         self._engine = background.engine(self._parts, self._feed) if spec.runs_jobs else None
         self._catalog = _catalog(spec, read)
         self._api, self._links = api_routes(self._parts, self._find_model), link_routes(self._parts)
+        self._bodies = Receiver(self._parts.bodies, spec.bodies_socket) if spec.bodies_socket else None
         self._traces = tracing.exporter(spec.traces_socket, read)
         self._door = Door(
             KeyCache(self._database, self._feed),
@@ -61,7 +63,7 @@ class Control:
 
     def app(self) -> Starlette:
         """The application."""
-        operator = operator_routes.OperatorRoutes(self._spec, self._settings, self._database, self._traces)
+        operator = operator_routes.OperatorRoutes(self._spec, self._settings, self._database, self._dropped)
         return Starlette(
             routes=[
                 Route("/healthz", operator.healthz),
@@ -82,6 +84,15 @@ class Control:
             self._catalog = _catalog(self._spec, self._settings)
             self._door.per_minute = self._settings.limits.requests_per_minute
 
+    def _dropped(self) -> dict[str, int]:
+        """What was lost here, by what it is."""
+        lost = {}
+        if self._traces is not None:
+            lost["spans"] = self._traces.dropped
+        if self._bodies is not None:
+            lost["bodies"] = self._bodies.dropped
+        return lost
+
     def _find_model(self, name: str) -> Model | None:
         return self._catalog.find(name)
 
@@ -91,6 +102,8 @@ class Control:
         self._feed.start()
         if self._traces is not None:
             self._traces.start()
+        if self._bodies is not None:
+            await self._bodies.start()
         ticking = asyncio.create_task(_tick())
         if self._engine is not None:
             self._engine.start()
@@ -100,6 +113,8 @@ class Control:
         ticking.cancel()
         if self._traces is not None:
             await self._traces.stop()
+        if self._bodies is not None:
+            await self._bodies.stop()
         await self._feed.stop()
         await self._parts.close()
 

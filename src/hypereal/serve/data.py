@@ -17,7 +17,7 @@ import uvloop
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache
 from hypereal.conversations import Conversations
-from hypereal.gateway import Plane, Routing, Traces
+from hypereal.gateway import Plane, Recording, Routing, Traces
 from hypereal.kit import log, settings
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
@@ -65,6 +65,7 @@ class DataProcess:
         plane = self._plane = Plane(
             self._database, keys, ledger, limiter=limiter, conversations=conversations, control=control
         )
+        plane.recording = Recording(self._spec.bodies_socket)
         await self._prices.open()
         if self._spec.traces_socket:
             plane.traces = Traces(self._spec.traces_socket)
@@ -86,6 +87,7 @@ class DataProcess:
         await self._prices.close()
         if plane.traces is not None:
             plane.traces.close()
+        await plane.recording.close()
         await conversations.close()
         await ledger.close()
         await self._feed.stop()

@@ -4,7 +4,6 @@ import hmac
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -22,17 +21,19 @@ from hypereal.serve import migrate
 from hypereal.serve.child import ProcessSpec
 from hypereal.serve.snapshots import read_snapshots
 
-if TYPE_CHECKING:
-    from hypereal.serve.tracing.exporter import Exporter
-
 
 class OperatorRoutes:
     """The routes, and what they need."""
 
     def __init__(
-        self, spec: ProcessSpec, settings: Settings, database: Database, traces: "Exporter | None" = None
+        self,
+        spec: ProcessSpec,
+        settings: Settings,
+        database: Database,
+        dropped: Callable[[], dict[str, int]] = dict,
     ) -> None:
-        self._traces = traces
+        self._dropped = dropped
+        """What the control process has lost so far, by what it is: 'bodies' and 'spans', where it takes any."""
         self._run_dir = Path(spec.run_dir)
         self._database_url = spec.database_url
         self._workers = settings.server.workers
@@ -65,8 +66,7 @@ class OperatorRoutes:
         if not (_is_loopback(request.headers.get("x-forwarded-for", "")) or self._has_token(request)):
             raise PermissionDenied("Metrics are for this machine, or for who has server.metrics_token.")
         registry = CollectorRegistry(auto_describe=False)
-        spans_dropped = None if self._traces is None else self._traces.dropped
-        registry.register(_Collector(read_snapshots(self._run_dir), await self._depths(), spans_dropped))
+        registry.register(_Collector(read_snapshots(self._run_dir), await self._depths(), self._dropped()))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
     async def _depths(self) -> list[Depth]:
@@ -87,9 +87,9 @@ class OperatorRoutes:
 class _Collector:
     """Snapshots and the queue as metric families."""
 
-    def __init__(self, snapshots: list[Snapshot], queue: list[Depth], spans_dropped: int | None) -> None:
+    def __init__(self, snapshots: list[Snapshot], queue: list[Depth], dropped: dict[str, int]) -> None:
         self._snapshots = snapshots
-        self._spans_dropped = spans_dropped
+        self._dropped = dropped
         self._queue = queue
 
     def collect(self) -> Iterator[Metric]:
@@ -115,8 +115,10 @@ class _Collector:
         yield from _targets(self._snapshots)
         yield from _calls(self._snapshots)
         yield from _jobs(self._queue)
-        if self._spans_dropped is not None:
-            yield from _traces(self._snapshots, self._spans_dropped)
+        if "bodies" in self._dropped:
+            yield _bodies(self._snapshots, self._dropped["bodies"])
+        if "spans" in self._dropped:
+            yield from _traces(self._snapshots, self._dropped["spans"])
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: families appear with their first call."""
@@ -155,6 +157,15 @@ def _jobs(queue: list[Depth]) -> Iterator[Metric]:
             jobs.add_metric([depth.kind, state], getattr(depth, state))
         age.add_metric([depth.kind], depth.oldest_due_s)
     yield from (jobs, age)
+
+
+def _bodies(snapshots: list[Snapshot], dropped: int) -> Metric:
+    help_text = "Calls whose bodies should have been kept and were lost."
+    family = CounterMetricFamily("hypereal_bodies_dropped", help_text, labels=["process"])
+    for snapshot in snapshots:
+        family.add_metric([snapshot.process], snapshot.bodies_dropped)
+    family.add_metric(["control"], dropped)
+    return family
 
 
 def _traces(snapshots: list[Snapshot], spans_dropped: int) -> Iterator[Metric]:

@@ -27,6 +27,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     outbound: Outbound
     storage: Storage
     webhooks: Webhooks
+    bodies: ledger.Bodies
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -44,6 +45,7 @@ def open_parts(database: Database, settings: Settings, secret: str) -> Parts:
         outbound=outbound,
         storage=open_storage(database, settings.storage, settings.server.data_dir, secret),
         webhooks=Webhooks(database, outbound, secret),
+        bodies=ledger.Bodies(database, secret, settings.log),
     )
 
 
@@ -56,7 +58,7 @@ def api_routes(parts: Parts, find_model: Callable[[str], Model | None]) -> list[
 
     return [
         *account_routes.routes(parts.database, partial(ledger.spent_this_month, parts.database), model_id),
-        *ledger_routes.routes(parts.database),
+        *ledger_routes.routes(parts.database, parts.bodies),
         *_storage(parts).declared(),
         *WebhookRoutes(parts.webhooks).declared(),
     ]

@@ -183,6 +183,7 @@ class Supervisor:
             run_dir=str(run_dir),
             control_socket=str(run_dir / "control.sock"),
             traces_socket=str(run_dir / "traces.sock") if tracing.is_wanted(self._settings) else "",
+            bodies_socket=str(run_dir / "bodies.sock") if self._settings.log.bodies_mb_per_day else "",
             local_model_socket=str(run_dir / "local.sock"),
         )
         self._data = [

@@ -12,6 +12,7 @@ from hypereal.jobs import NewJob, State, announce, enqueue, list_jobs
 from hypereal.kit.budgets import BUDGET_REACHED, BudgetReached
 from hypereal.kit.db import Database
 from hypereal.kit.ids import JobId
+from hypereal.kit.mail import Mail
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
 from hypereal.kit.settings import MailSection, Settings
 
@@ -89,6 +90,36 @@ async def test_a_mail_server_that_is_away_is_tried_again_and_the_key_is_stopped_
         assert (await find_key(database, made.key.owner_id, made.key.id)).state == "stopped"
         await mailbox.wait(1)
     assert mailbox.answers == []
+
+
+def payload_of(to: str) -> Mail:
+    return Mail(to=to, subject="A webhook endpoint was turned off", text="x")
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "error"),
+    [
+        (["451 later"], State.DONE, "127.0.0.1 refuses the message: 451 later"),
+        (["554 never"], State.FAILED, "127.0.0.1 refuses the message: 554 never"),
+    ],
+)
+async def test_a_mail_of_anybody_is_tried_again_or_a_dead_letter_and_nobody_reads_a_traceback(
+    answers: list[str], state: State, error: str, database: Database, mailbox: Mailbox, capsys, monkeypatch
+):
+    monkeypatch.setattr("hypereal.jobs.engine.RETRY_S_MAX", 0.05)
+    mailbox.answers = answers
+    owner_id = (await create_user(database, "ada@example.com")).account_id
+    async with working(database, *worker_module.HANDLERS, settings=with_mail(mailbox)):
+        async with database.transaction() as connection:
+            new = NewJob(kind=worker_module.SEND_MAIL, owner_id=owner_id, payload=payload_of("ada@example.com"))
+            [job_id] = await enqueue(connection, new)
+        await announce(database)
+        row = await until(database, job_id, state)
+    assert (row.last_error or "") == error
+    assert len(mailbox.messages) == (state is State.DONE)
+    told = capsys.readouterr()
+    assert "Traceback" not in told.out + told.err
+    assert "a job failed" in told.out + told.err
 
 
 async def test_a_mailbox_that_is_none_is_a_dead_letter(database: Database, mailbox: Mailbox):

@@ -1,9 +1,12 @@
 """Keys that have used 80 % and all of their limit are found once each, however many look."""
 
 import asyncio
+from datetime import timedelta
 
 import msgspec
 import pytest
+from tests.support.ledger import Caller, usage_row
+from tests.support.request_log import Logged, write
 
 from hypereal.accounts import create_user
 from hypereal.jobs import list_jobs
@@ -12,6 +15,7 @@ from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, new_id
 from hypereal.ledger import spent_this_month
+from hypereal.ledger.request_log import fold
 from hypereal.ledger.worker import find_reached
 
 
@@ -156,5 +160,23 @@ async def test_what_was_spent_is_told_to_its_owner_alone(month: Month, database:
     await month.write(42, 100)
     other = (await create_user(database, "eve@example.com")).account_id
     unused = KeyId("key_unused")
-    assert await spent_this_month(database, month.owner_id, [month.key_id, unused]) == {month.key_id: 42, unused: 0}
-    assert await spent_this_month(database, other, [month.key_id]) == {month.key_id: 0}
+    limited = [month.key_id, unused]
+    assert await spent_this_month(database, month.owner_id, limited, []) == {month.key_id: 42, unused: 0}
+    assert await spent_this_month(database, other, limited, []) == {month.key_id: 0, unused: 0}
+
+
+async def test_of_a_key_without_a_limit_the_log_knows_what_it_spent(month: Month, database: Database):
+    await month.write(42, 100)
+    payer = Caller(owner_id=month.owner_id, key_id=KeyId("key_free"))
+    first = utc_now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    starts = [first, utc_now(), first - timedelta(microseconds=1)]
+    logged = [Logged(row=usage_row(payer, started_at=start), cost=7, charged=5) for start in starts]
+    async with database.connection() as connection:
+        await write(connection, logged)
+    keys = [payer.key_id, KeyId("key_unused")]
+    told = {payer.key_id: 10, KeyId("key_unused"): 0}
+    assert await spent_this_month(database, month.owner_id, [month.key_id], keys) == {month.key_id: 42, **told}
+    await fold(database)
+    assert await spent_this_month(database, month.owner_id, [], keys) == told
+    other = (await create_user(database, "eve@example.com")).account_id
+    assert await spent_this_month(database, other, [], keys) == dict.fromkeys(keys, 0)

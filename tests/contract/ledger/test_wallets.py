@@ -9,7 +9,9 @@ from hypereal.kit.ids import AccountId
 from hypereal.kit.money import Micro
 from hypereal.ledger import Credit, EntryKind, Ledger, Terms, add_credits, audit, balance
 
-CALLS, CHARGES, COSTS = (f"hours: {what} of usage rows" for what in ("calls", "charges", "costs"))
+CALLS, CHARGES, COSTS = (
+    {f"{of}: {what} of usage rows" for of in ("hours", "days", "models")} for what in ("calls", "charges", "costs")
+)
 
 
 async def test_one_reason_adds_credits_once(database):
@@ -46,7 +48,7 @@ async def test_credits_are_positive(database, amount):
         ("UPDATE pools SET leased = leased + 1 WHERE kind = 'wallet'", {"leased: leases of live processes"}),
         ("UPDATE pools SET held = held + 1 WHERE kind = 'wallet'", {"held: holds of jobs"}),
         ("UPDATE processes SET state = 'dead'", {"a closed process leases", "leased: leases of live processes"}),
-        ("UPDATE usage SET cost = cost + 1, written_off = written_off + 1", {"written off: usage rows", COSTS}),
+        ("UPDATE usage SET cost = cost + 1, written_off = written_off + 1", {"written off: usage rows", *COSTS}),
         (
             "UPDATE pools SET leased = leased + 2 * funded WHERE kind = 'wallet'",
             {"leased: leases of live processes", "leased and held: free before"},
@@ -59,9 +61,9 @@ async def test_credits_are_positive(database, amount):
         ),
         (
             "ALTER TABLE usage DROP CONSTRAINT usage_check; UPDATE usage SET cost = cost + 1",
-            {"cost: charged and written off", COSTS},
+            {"cost: charged and written off", *COSTS},
         ),
-        ("DELETE FROM usage", {"used: usage rows", "written off: usage rows", CALLS, CHARGES, COSTS}),
+        ("DELETE FROM usage", {"used: usage rows", "written off: usage rows", *CALLS, *CHARGES, *COSTS}),
         ("DELETE FROM entries WHERE kind = 'charge'", {"used: charge entries"}),
     ],
 )

@@ -16,7 +16,19 @@ from tests.support.sites import PNG
 from hypereal.kit.db import Database
 from hypereal.kit.errors import Conflict, InvalidRequest, NotFound, RequestTooLarge
 from hypereal.kit.ids import AccountId, ObjectId, new_ordered_id
-from hypereal.storage import BucketAway, Kind, NewObject, Storage, StoredObject, Sums, open_storage, spool, worker
+from hypereal.storage import (
+    BucketAway,
+    Kind,
+    NewObject,
+    Storage,
+    StoredObject,
+    Sums,
+    open_bucket,
+    open_storage,
+    probe,
+    spool,
+    worker,
+)
 from hypereal.storage.buckets import Link
 from hypereal.storage.receiving import Part, receive, received_bytes
 
@@ -555,3 +567,31 @@ async def test_a_bucket_that_is_away_is_waited_for(database: Database, owner_id:
     finally:
         await storage.bucket.close()
         own.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "mend"),
+    [
+        ({"access_key_id": "AKIDWRONG"}, "check [storage] access_key_id"),
+        ({"secret_access_key": "wrong"}, "check [storage] secret_access_key"),
+        ({"url": "s3://missing?endpoint=http://127.0.0.1:{port}"}, "there is no bucket missing: make it"),
+        ({"url": "s3://stored?endpoint=http://127.0.0.1:9"}, "it does not answer: check the endpoint"),
+        ({"url": "s3://stored?endpoint=https://127.0.0.1:{port}"}, "it does not answer: check the endpoint"),
+    ],
+)
+async def test_a_bucket_that_cannot_be_used_says_what_to_mend(changes, mend: str, s3_server: S3Server, tmp_path: Path):
+    changes = {name: value.format(port=s3_server.port) for name, value in changes.items()}
+    bucket = open_bucket(section_of("s3", s3_server, **changes), tmp_path)
+    with pytest.raises(BucketAway) as away:
+        await probe(bucket)
+    await bucket.close()
+    assert mend in away.value.why
+    assert "127.0.0.1" not in away.value.message, "callers are not told where"
+
+
+async def test_a_bucket_that_can_be_used_is_left_as_it_was(s3_server: S3Server, tmp_path: Path):
+    before = s3_server.files()
+    bucket = open_bucket(section_of("s3", s3_server), tmp_path)
+    await probe(bucket)
+    await bucket.close()
+    assert s3_server.files() == before

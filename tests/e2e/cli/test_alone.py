@@ -3,7 +3,9 @@
 import json
 import socket
 
+import pytest
 from tests.e2e.cli.conftest import Installation
+from tests.support.buckets import BUCKET, S3Server
 
 from hypereal.cli.app import COMMANDS
 from hypereal.serve import locks
@@ -138,3 +140,48 @@ def test_what_cannot_be_saved_or_restored_makes_nothing(empty: Installation) -> 
         assert says in done.stderr
         assert "Traceback" not in done.stderr
     assert {path.name for path in empty.folder.iterdir()} == {"other.zip"}
+
+
+def storage_section(s3: S3Server, **changes: str) -> str:
+    lines = (f'{name} = "{value}"' for name, value in (s3.section | changes).items())
+    return "\n".join(["[storage]", *lines, ""])
+
+
+def test_doctor_tries_the_bucket_and_says_what_to_mend(empty: Installation, s3_server: S3Server) -> None:
+    def told(**changes: str) -> tuple[int, dict[str, str]]:
+        (empty.folder / "hypereal.toml").write_text(storage_section(s3_server, **changes))
+        done = empty.run("doctor", "--json")
+        assert "Traceback" not in done.stderr
+        (found,) = (check for check in json.loads(done.stdout)["checks"] if check["check"] == "storage")
+        return done.returncode, found
+
+    assert told()[1] == {"check": "storage", "state": "ok", "text": "the bucket takes, gives and deletes files"}
+    for changes, mend in (
+        ({"secret_access_key": "wrong"}, "check [storage] secret_access_key"),
+        ({"url": s3_server.url.replace(BUCKET, "missing")}, "there is no bucket missing"),
+        ({"url": f"s3://{BUCKET}?endpoint=http://127.0.0.1:9"}, "check the endpoint"),
+    ):
+        code, found = told(**changes)
+        assert (code, found["state"]) == (1, "error")
+        assert mend in found["text"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ('url = "s3://b?endpoint=http://h:99999"', "storage.url: its endpoint is no http or https address"),
+        ('url = "https://b"', "storage.url: not like s3://"),
+        ('access_key_id = ""', "storage: a bucket needs access_key_id"),
+    ],
+)
+def test_a_wrong_storage_setting_is_named_at_start(
+    empty: Installation, s3_server: S3Server, lines: str, why: str
+) -> None:
+    name = lines.partition(" ")[0]
+    kept = [line for line in storage_section(s3_server).splitlines() if not line.startswith(name)]
+    (empty.folder / "hypereal.toml").write_text("\n".join([*kept, lines]))
+    for command in ("serve", "doctor"):
+        done = empty.run(command)
+        assert done.returncode == 1
+        assert why in " ".join((done.stdout + done.stderr).split())
+        assert "Traceback" not in done.stderr

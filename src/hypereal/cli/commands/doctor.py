@@ -26,6 +26,8 @@ from hypereal.serve.postgres import reach_database
 from hypereal.storage import OBJECTS, BucketAway, open_bucket, probe
 
 CONNECT_S_MAX = 3.0
+STORE_S_MAX = 20.0
+"""For the bucket to take, give and delete a few bytes."""
 
 app = new_app()
 
@@ -133,9 +135,16 @@ async def _storage(settings: Settings) -> Finding:
         return _ok("storage", f"files lie in {settings.server.data_dir / OBJECTS}")
     bucket = open_bucket(settings.storage, settings.server.data_dir / OBJECTS)
     try:
-        await probe(bucket)
-    except (BucketAway, NotFound) as error:
-        why = error.why if isinstance(error, BucketAway) else "what was written is not there"
+        async with asyncio.timeout(STORE_S_MAX):
+            await probe(bucket)
+    except (BucketAway, NotFound, TimeoutError) as error:
+        match error:
+            case BucketAway():
+                why = error.why
+            case TimeoutError():
+                why = f"no answer in {STORE_S_MAX:.0f} s: check the endpoint of [storage] url, and the network"
+            case _:
+                why = "what was written is not there"
         text = f"the bucket of [storage] url cannot be used: {why}"
         return Finding(check="storage", state=State.ERROR, text=text)
     finally:

@@ -72,6 +72,9 @@ def create(
     scopes: Annotated[
         str, typer.Option("--scopes", metavar="A,B", help="inference: models; account: the /api routes, too.")
     ] = "inference",
+    log_bodies: Annotated[
+        bool, typer.Option("--log-bodies", help="Keep what its calls ask and are answered, encrypted, for a week.")
+    ] = False,
     expires: Annotated[
         datetime | None,
         typer.Option("--expires", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When it ends, UTC. Default: never."),
@@ -90,6 +93,7 @@ def create(
         auto_disable=auto_disable,
         allowed_ips=tuple(_listed(allowed_ips)) or None,
         expires_at=None if expires is None else expires.replace(tzinfo=UTC),
+        log_bodies=log_bodies,
     )
     made = asyncio.run(_create(settings, Wanted(email=email, gift=gift, terms=terms)))
     if as_json:
@@ -171,15 +175,42 @@ def rotate(
 @app.command(epilog="Example: hypereal keys enable key_0123456789abcdef01234567")
 def enable(key_id: Id, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
     """Turn a key on that was disabled, or that its budget has stopped."""
-    asyncio.run(_switch(data_dir, config, KeyId(key_id), accounts.KeyChange(is_active=True)))
+    asyncio.run(_change(data_dir, config, KeyId(key_id), accounts.KeyChange(is_active=True)))
     _tell(key_id, "on", as_json)
 
 
 @app.command(epilog="Example: hypereal keys disable key_0123456789abcdef01234567")
 def disable(key_id: Id, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
     """Turn a key off, for the time being."""
-    asyncio.run(_switch(data_dir, config, KeyId(key_id), accounts.KeyChange(is_active=False)))
+    asyncio.run(_change(data_dir, config, KeyId(key_id), accounts.KeyChange(is_active=False)))
     _tell(key_id, "off", as_json)
+
+
+@app.command(epilog="Example: hypereal keys bodies key_0123456789abcdef01234567 --days 14")
+def bodies(
+    key_id: Id,
+    off: Annotated[bool, typer.Option("--off", help="Keep no more of them. What is kept stays for its time.")] = False,
+    days: Annotated[
+        int, typer.Option("--days", min=1, max=accounts.BODY_DAYS_MAX, help="For so many days besides the call's own.")
+    ] = accounts.BODY_DAYS_DEFAULT,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep what the calls of a key ask and are answered, encrypted and without credentials, or keep it no more.
+
+    A running server knows within a second. Only the account that owns the key can read it.
+    """
+    change = (
+        accounts.KeyChange(log_bodies=False) if off else accounts.KeyChange(log_bodies=True, body_retention_days=days)
+    )
+    key = asyncio.run(_change(data_dir, config, KeyId(key_id), change))
+    if as_json:
+        output.write_json({"id": key_id, "log_bodies": key.log_bodies, "body_retention_days": key.body_retention_days})
+    elif off:
+        output.write(f"Bodies of {key_id} are not kept any more.")
+    else:
+        output.write(f"Bodies of {key_id} are kept for {days} days.")
 
 
 def _tell(key_id: str, state: str, as_json: bool) -> None:
@@ -247,9 +278,11 @@ async def _revoke(data_dir: Path | None, config: Path | None, key_id: KeyId) -> 
         await accounts.revoke_key(opened, await accounts.find_owner(opened, key_id), key_id)
 
 
-async def _switch(data_dir: Path | None, config: Path | None, key_id: KeyId, change: accounts.KeyChange) -> None:
+async def _change(
+    data_dir: Path | None, config: Path | None, key_id: KeyId, change: accounts.KeyChange
+) -> accounts.Key:
     async with database.opened(read_settings(config, data_dir), "keys") as opened:
-        await accounts.change_key(opened, await accounts.find_owner(opened, key_id), key_id, change)
+        return await accounts.change_key(opened, await accounts.find_owner(opened, key_id), key_id, change)
 
 
 async def _rotate(data_dir: Path | None, config: Path | None, key_id: KeyId, grace_s: float) -> accounts.NewKey:
@@ -271,4 +304,6 @@ def _shown(key: accounts.Key, owner: str) -> dict[str, object]:
         "spending_limit": None if key.spending_limit is None else money.credits_json(key.spending_limit),
         "expires_at": key.expires_at,
         "created_at": key.created_at,
+        "log_bodies": key.log_bodies,
+        "body_retention_days": key.body_retention_days,
     }

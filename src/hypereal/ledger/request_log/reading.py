@@ -112,6 +112,12 @@ async def report(
     )
 
 
+async def find(database: Database, owner_id: AccountId, request_id: str) -> asyncpg.Record | None:
+    """The owner's call REQUEST_ID; None where there is none, or its row is not kept any more."""
+    async with database.connection() as connection:
+        return await store.find(connection, owner_id, request_id)
+
+
 async def stream(database: Database, owner_id: AccountId, match: Match) -> AsyncIterator[list[asyncpg.Record]]:
     """All of the owner's calls that MATCH, the oldest first, a page at a time. Between pages nothing is held."""
     after = FIRST

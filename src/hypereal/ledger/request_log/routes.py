@@ -15,10 +15,10 @@ from hypereal.kit.access import ApiRoute, Caller, Permission
 from hypereal.kit.asked import PAGE_MAX, query_of
 from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Database
-from hypereal.kit.errors import InvalidRequest
+from hypereal.kit.errors import InvalidRequest, NotFound
 from hypereal.kit.ids import KeyId
 from hypereal.kit.money import credits_json
-from hypereal.ledger.request_log import reading, sheet, store
+from hypereal.ledger.request_log import bodies, reading, sheet, store
 from hypereal.ledger.request_log.store import Match, Place
 
 EXPORT_READS_MAX = 2
@@ -91,6 +91,25 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price_version: str | None
 
 
+class Bodies(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a call asked and was answered: without credentials and media, and not beyond a bound."""
+
+    request: str
+    request_is_cut: bool
+    response: str
+    """Of a stream, its events."""
+    response_is_cut: bool
+    kept_until: date
+    """The last day (UTC) on which they are kept."""
+
+
+class LoggedCall(Logged, frozen=True, kw_only=True, rename="camel"):
+    """One call with its bodies."""
+
+    bodies: Bodies | None
+    """None: its key did not ask for them, or they are not kept any more."""
+
+
 class Sums(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What calls come to; of a model, a key, an app or a day."""
 
@@ -116,6 +135,9 @@ class WordSum(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the calls that say one word come to."""
 
     value: str | None
+    """None: those that say none."""
+    is_rest: bool
+    """All others together: beyond the hundred that cost most, or users of a day that are not told apart any more."""
     calls: int
     credits_used: msgspec.Raw
 
@@ -138,8 +160,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class UsageRoutes:
     """The routes, and what they need."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, bodies: bodies.Bodies) -> None:
         self._database = database
+        self._bodies = bodies
         self._export_reads = asyncio.Semaphore(EXPORT_READS_MAX)
 
     async def show(self, request: Request, caller: Caller) -> Usage:
@@ -161,6 +184,26 @@ class UsageRoutes:
             daily_trend=[_sums(days.get(day), day=day) for day in reading.days_from(match.since)],
             top_expensive_requests=[logged(row) for row in found.dearest],
             cost_by=None if found.by_word is None else [_word_sum(row) for row in found.by_word],
+        )
+
+    async def show_one(self, request: Request, caller: Caller) -> LoggedCall:
+        """GET /api/api-usage/{id}"""
+        request_id = request.path_params["id"]
+        row = await reading.find(self._database, caller.owner_id, request_id)
+        if row is None:
+            raise NotFound("There is no such call.")
+        kept = await self._bodies.find(caller.owner_id, request_id)
+        return LoggedCall(
+            **msgspec.structs.asdict(logged(row)),
+            bodies=None
+            if kept is None
+            else Bodies(
+                request=kept.request,
+                request_is_cut=kept.request_is_cut,
+                response=kept.answer,
+                response_is_cut=kept.answer_is_cut,
+                kept_until=kept.kept_until,
+            ),
         )
 
     async def export(self, request: Request, caller: Caller) -> Response:
@@ -187,9 +230,9 @@ class UsageRoutes:
             return await anext(pages, None)
 
 
-def routes(database: Database) -> list[ApiRoute]:
+def routes(database: Database, bodies: bodies.Bodies) -> list[ApiRoute]:
     """All of them."""
-    usage = UsageRoutes(database)
+    usage = UsageRoutes(database, bodies)
     return [
         ApiRoute(
             method="GET",
@@ -206,6 +249,13 @@ def routes(database: Database) -> list[ApiRoute]:
             summary="The same calls as CSV, the oldest first.",
             endpoint=usage.export,
             query=Narrowed,
+        ),
+        ApiRoute(
+            method="GET",
+            path="/api/api-usage/{id}",
+            permission=Permission.READ_USAGE,
+            summary="One call by its request id, with its bodies where its key keeps them.",
+            endpoint=usage.show_one,
         ),
     ]
 
@@ -302,4 +352,6 @@ def _average(total: int, count: int) -> int | None:
 
 
 def _word_sum(row: Any) -> WordSum:
-    return WordSum(value=row["word"], calls=row["calls"], credits_used=credits_json(row["charged"]))
+    return WordSum(
+        value=row["word"], is_rest=row["is_rest"], calls=row["calls"], credits_used=credits_json(row["charged"])
+    )

@@ -1,6 +1,7 @@
 """All SQL of the request log: its upkeep, whose functions are in migration 0008, and what is read of it."""
 # ruff: noqa: S608 (queries are put together of texts that stand here)
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import asyncpg
 import msgspec
 
 from hypereal.kit.db import Connection
-from hypereal.kit.ids import AccountId
+from hypereal.kit.ids import AccountId, KeyId
 
 MOMENT = timedelta(microseconds=1)
 LOCK_MS_MAX = 200
@@ -98,16 +99,46 @@ async def drop_strays(connection: Connection, before: datetime, rows_max: int) -
     return dropped
 
 
-async def drop_hours(connection: Connection, before: datetime, rows_max: int) -> int:
-    """Delete at most ROWS_MAX sums of hours before BEFORE whose rows are gone; how many it were."""
+async def drop_sums(connection: Connection, before: datetime, rows_max: int) -> int:
+    """Delete at most ROWS_MAX each of the sums of hours and days before BEFORE whose rows are gone.
+
+    How many it were of the kind of which it were most.
+    """
+    dropped: int = await connection.fetchval(
+        """
+        WITH before AS (
+            SELECT least($1, (SELECT coalesce(max(until), '-infinity') FROM usage_dropped)) AS hour
+        ), hours AS (
+            DELETE FROM usage_hours WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM usage_hours WHERE hour < (SELECT hour FROM before) LIMIT $2 FOR UPDATE SKIP LOCKED
+            )) RETURNING 1
+        ), days AS (
+            DELETE FROM usage_days WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM usage_days WHERE day < (SELECT (hour AT TIME ZONE 'UTC')::date FROM before)
+                LIMIT $2 FOR UPDATE SKIP LOCKED
+            )) RETURNING 1
+        ), models AS (
+            DELETE FROM usage_model_days WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM usage_model_days WHERE day < (SELECT (hour AT TIME ZONE 'UTC')::date FROM before)
+                LIMIT $2 FOR UPDATE SKIP LOCKED
+            )) RETURNING 1
+        )
+        SELECT greatest((SELECT count(*) FROM hours), (SELECT count(*) FROM days), (SELECT count(*) FROM models))
+        """,
+        before,
+        rows_max,
+    )
+    return dropped
+
+
+async def drop_words(connection: Connection, before: date, rows_max: int) -> int:
+    """Delete at most ROWS_MAX sums of what calls before BEFORE said; how many it were."""
     dropped: int = await connection.fetchval(
         """
         WITH gone AS (
-            DELETE FROM usage_hours WHERE ctid IN (
-                SELECT ctid FROM usage_hours
-                WHERE hour < least($1, (SELECT coalesce(max(until), '-infinity') FROM usage_dropped))
-                LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) RETURNING 1
+            DELETE FROM usage_words WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM usage_words WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+            )) RETURNING 1
         ) SELECT count(*) FROM gone
         """,
         before,
@@ -116,8 +147,40 @@ async def drop_hours(connection: Connection, before: datetime, rows_max: int) ->
     return dropped
 
 
+async def merge_users(
+    connection: Connection, since: date, fresh: date, users_max: tuple[int, int], rows_max: int
+) -> int:
+    """Of each owner and day since SINCE, add the cheapest users to those beyond, ROWS_MAX in all; how many it were.
+
+    So many stay: the first of USERS_MAX of a day before FRESH, the second of FRESH and later, which still grow.
+    """
+    merged: int = await connection.fetchval(
+        """
+        WITH ranked AS (
+            SELECT ctid, day, row_number() OVER (PARTITION BY owner_id, day ORDER BY charged DESC, word) AS place
+            FROM usage_words WHERE kind = 'user' AND word <> '' AND day >= $1
+        ), gone AS (
+            DELETE FROM usage_words WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM ranked WHERE place > CASE WHEN day < $2 THEN $3::bigint ELSE $4 END LIMIT $5
+            )) RETURNING owner_id, day, calls, charged
+        ), kept AS (
+            INSERT INTO usage_words AS w (owner_id, kind, day, word, calls, charged)
+            SELECT owner_id, 'users_beyond', day, '', sum(calls), sum(charged)
+            FROM gone GROUP BY owner_id, day ORDER BY owner_id, day
+            ON CONFLICT (owner_id, kind, day, word) DO UPDATE
+            SET calls = w.calls + excluded.calls, charged = w.charged + excluded.charged
+        ) SELECT count(*) FROM gone
+        """,
+        since,
+        fresh,
+        *users_max,
+        rows_max,
+    )
+    return merged
+
+
 async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Record]:
-    """(what, subject, recorded, summed) where the sums of the hours are not those of the rows. In one snapshot.
+    """(what, subject, recorded, summed) where the sums of hours and days are not those of the rows. In one snapshot.
 
     Only as far back as all rows are there.
     """
@@ -126,19 +189,27 @@ async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Rec
         WITH since AS (
             SELECT coalesce(max(until), '-infinity') AS at FROM usage_dropped
         ), summed AS (
-            SELECT owner_id, sum(calls) AS calls, sum(charged) AS charged, sum(cost) AS cost
+            SELECT 'hours' AS of, owner_id, sum(calls) AS calls, sum(charged) AS charged, sum(cost) AS cost
             FROM usage_sums, since WHERE hour >= since.at GROUP BY owner_id
-        ), logged AS (
+            UNION ALL SELECT 'days', owner_id, sum(calls), sum(charged), sum(cost)
+            FROM usage_day_sums, since WHERE day >= (since.at AT TIME ZONE 'UTC')::date GROUP BY owner_id
+            UNION ALL SELECT 'models', 'house', sum(calls), sum(charged), sum(cost)
+            FROM usage_model_sums, since WHERE day >= (since.at AT TIME ZONE 'UTC')::date
+        ), rows AS MATERIALIZED (
             SELECT owner_id, count(*) AS calls, sum(charged) AS charged, sum(cost) AS cost
             FROM usage, since WHERE started_at >= since.at GROUP BY owner_id
+        ), logged AS (
+            SELECT of, owner_id, calls, charged, cost FROM rows, (VALUES ('hours'), ('days')) AS sums (of)
+            UNION ALL SELECT 'models', 'house', sum(calls), sum(charged), sum(cost)
+            FROM rows
         ), compared AS (
-            SELECT owner_id, of.what,
-                coalesce(of.recorded, 0)::bigint AS recorded, coalesce(of.summed, 0)::bigint AS summed
-            FROM summed s FULL JOIN logged l USING (owner_id), LATERAL (VALUES
-                ('hours: calls of usage rows', s.calls, l.calls),
-                ('hours: charges of usage rows', s.charged, l.charged),
-                ('hours: costs of usage rows', s.cost, l.cost)
-            ) AS of (what, recorded, summed)
+            SELECT owner_id, of || ': ' || each.what AS what,
+                coalesce(each.recorded, 0)::bigint AS recorded, coalesce(each.summed, 0)::bigint AS summed
+            FROM summed s FULL JOIN logged l USING (of, owner_id), LATERAL (VALUES
+                ('calls of usage rows', s.calls, l.calls),
+                ('charges of usage rows', s.charged, l.charged),
+                ('costs of usage rows', s.cost, l.cost)
+            ) AS each (what, recorded, summed)
         )
         SELECT what, owner_id AS subject, recorded, summed FROM compared
         WHERE recorded <> summed ORDER BY what, owner_id LIMIT $1
@@ -178,7 +249,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SUMS_MATCH = """
-    owner_id = $1 AND hour >= $2 AND hour < $3
+    owner_id = $1 AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date
+    AND day <= ($3::timestamptz AT TIME ZONE 'UTC')::date
     AND ($4::text IS NULL OR model = $4) AND ($5::text IS NULL OR key_id = $5)
     AND ($6::text IS NULL OR provider = $6) AND ($7::text IS NULL OR app = $7)
 """
@@ -213,23 +285,50 @@ OLDEST_FIRST = f"""
 DEAREST_FIRST = f"""
     SELECT {_ROW} FROM usage WHERE {_ROWS_MATCH} AND charged > 0 ORDER BY charged DESC LIMIT $15
 """
-BY_WORD = f"""
-    SELECT CASE $15 WHEN 'user' THEN end_user WHEN 'endpoint' THEN endpoint WHEN 'provider' THEN provider
-        WHEN 'app' THEN app WHEN 'status' THEN status::text ELSE metadata ->> $16 END AS word,
-        count(*) AS calls, sum(charged)::bigint AS charged
-    FROM usage WHERE {_ROWS_MATCH} GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT $17
+# The words that cost most, then all others together. '' is none, in whatever it stands.
+_DEAREST_WORDS = """
+    ), ranked AS (
+        SELECT word, calls, charged, is_rest,
+            is_rest OR row_number() OVER (ORDER BY is_rest, charged DESC, calls DESC, word) > {limit} AS is_beyond
+        FROM words
+    )
+    SELECT nullif(CASE WHEN NOT is_beyond THEN word END, '') AS word, is_beyond AS is_rest,
+        sum(calls)::bigint AS calls, sum(charged)::bigint AS charged
+    FROM ranked GROUP BY is_beyond, CASE WHEN NOT is_beyond THEN word END ORDER BY 2, 4 DESC, 3 DESC, 1
 """
-# In two steps: the hours are many, and of what a day adds up to there is little.
+BY_WORD_OF_ROWS = f"""
+    WITH words AS (
+        SELECT coalesce(CASE $15 WHEN 'user' THEN end_user WHEN 'endpoint' THEN endpoint WHEN 'provider' THEN provider
+            WHEN 'app' THEN app WHEN 'status' THEN status::text ELSE metadata ->> $16 END, '') AS word,
+            count(*) AS calls, sum(charged) AS charged, false AS is_rest
+        FROM usage WHERE {_ROWS_MATCH} GROUP BY 1
+    """ + _DEAREST_WORDS.format(limit="$17")
+BY_WORD_OF_DAYS = f"""
+    WITH words AS (
+        SELECT CASE $8 WHEN 'provider' THEN provider ELSE app END AS word,
+            sum(calls) AS calls, sum(charged) AS charged, false AS is_rest
+        FROM usage_day_sums WHERE {_SUMS_MATCH} GROUP BY 1
+    """ + _DEAREST_WORDS.format(limit="$9")
+BY_WORD_OF_WORDS = """
+    WITH words AS (
+        SELECT word, sum(calls) AS calls, sum(charged) AS charged, kind = 'users_beyond' AS is_rest
+        FROM usage_word_sums
+        WHERE owner_id = $1 AND kind = ANY (CASE $4 WHEN 'user' THEN '{user,users_beyond}' ELSE ARRAY[$4] END::text[])
+            AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date
+            AND day <= ($3::timestamptz AT TIME ZONE 'UTC')::date
+        GROUP BY 1, 4
+    """ + _DEAREST_WORDS.format(limit="$5")
+# In two steps: the days of keys are many, and of what they add up to there is little.
 SUMS = f"""
     WITH days AS MATERIALIZED (
-        SELECT model, key_id, app, (hour AT TIME ZONE 'UTC')::date AS day,
-            {", ".join(f"sum({name}) AS {name}" for name in _COUNTS)}
-        FROM usage_sums WHERE {_SUMS_MATCH} GROUP BY 1, 2, 3, 4
+        SELECT model, key_id, app, day, {", ".join(f"sum({name}) AS {name}" for name in _COUNTS)}
+        FROM usage_day_sums WHERE {_SUMS_MATCH} GROUP BY 1, 2, 3, 4
     )
     SELECT model, key_id, app, day, grouping(model, key_id, app, day) AS kind,
         {", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _COUNTS)}
     FROM days GROUP BY GROUPING SETS ((model), (key_id), (app), (day), ()) ORDER BY charged DESC
 """
+WORDS_SUMMED = frozenset({"user", "endpoint", "status"})
 OF_MODEL, OF_KEY, OF_APP, OF_DAY, OF_ALL = 0b0111, 0b1011, 0b1101, 0b1110, 0b1111
 """`kind` of a row of `sums`: by what it is summed up."""
 
@@ -240,6 +339,13 @@ async def newest(
     """The owner's LIMIT rows that come before BEFORE, the newest first. Later days are not looked into."""
     match = msgspec.structs.replace(match, until=min(match.until, before.started_at + MOMENT))
     return await _planned(connection, NEWEST_FIRST, owner_id, *_values(match), *_values(before), limit)
+
+
+async def find(connection: Connection, owner_id: AccountId, request_id: str) -> asyncpg.Record | None:
+    """The owner's row of this id. Each day's table is looked into by its key."""
+    return await connection.fetchrow(
+        f"SELECT {_ROW} FROM usage WHERE request_id = $1 AND owner_id = $2", request_id, owner_id
+    )
 
 
 async def oldest(
@@ -258,13 +364,36 @@ async def dearest(connection: Connection, owner_id: AccountId, match: Match, lim
 async def by_word(
     connection: Connection, owner_id: AccountId, match: Match, of: tuple[str, str], limit: int
 ) -> list[asyncpg.Record]:
-    """(word, calls, charged) of the owner's rows, by one of what they say; OF is (its name, or '' and a tag's name)."""
-    return await _planned(connection, BY_WORD, owner_id, *_values(match), *of, limit)
+    """(word, is_rest, calls, charged) of the owner's calls, by one of what they say: the LIMIT dearest, then the rest.
+
+    OF is (its name, or '' and a tag's name). Sums know of users, endpoints and statuses of all the owner's calls, and
+    of providers and apps by what else sums know of; everything else is added up from the rows, which takes long.
+    """
+    name, values = of[0], _values(match)
+    if not any(value is not None for value in values[2:]) and name in WORDS_SUMMED:
+        return await _planned(connection, BY_WORD_OF_WORDS, owner_id, *values[:2], name, limit)
+    if not any(value is not None for value in values[6:]) and name in ("provider", "app"):
+        return await _planned(connection, BY_WORD_OF_DAYS, owner_id, *values[:6], name, limit)
+    return await _planned(connection, BY_WORD_OF_ROWS, owner_id, *values, *of, limit)
 
 
 async def sums(connection: Connection, owner_id: AccountId, match: Match) -> list[asyncpg.Record]:
-    """The owner's sums of hours by model, key, app and day, and in all, the dearest first; narrowed by these only."""
+    """The owner's sums of days by model, key, app and day, and in all, the dearest first; narrowed by these only."""
     return await _planned(connection, SUMS, owner_id, *_values(match)[:6])
+
+
+async def spent(connection: Connection, owner_id: AccountId, keys: Sequence[KeyId], since: date) -> dict[KeyId, int]:
+    """What was charged to calls with the owner's KEYS that began on SINCE or later; keys without any are missing."""
+    rows = await connection.fetch(
+        """
+        SELECT key_id, sum(charged)::bigint AS charged FROM usage_day_sums
+        WHERE owner_id = $1 AND key_id = ANY ($2) AND day >= $3 GROUP BY key_id
+        """,
+        owner_id,
+        keys,
+        since,
+    )
+    return {KeyId(row["key_id"]): row["charged"] for row in rows}
 
 
 async def profit(connection: Connection, since: datetime, until: datetime) -> list[asyncpg.Record]:
@@ -276,7 +405,9 @@ async def profit(connection: Connection, since: datetime, until: datetime) -> li
             sum(output_tokens)::bigint AS output_tokens, sum(charged)::bigint AS charged,
             sum(upstream_cost)::bigint AS upstream_cost, sum(upstream_charged)::bigint AS upstream_charged,
             sum(upstream_unknown)::bigint AS upstream_unknown
-        FROM usage_sums WHERE hour >= $1 AND hour < $2 GROUP BY model, provider ORDER BY charged DESC, model, provider
+        FROM usage_model_sums
+        WHERE day >= ($1::timestamptz AT TIME ZONE 'UTC')::date AND day <= ($2::timestamptz AT TIME ZONE 'UTC')::date
+        GROUP BY model, provider ORDER BY charged DESC, model, provider
         """,
         since,
         until,

@@ -3,22 +3,24 @@
 Any number of processes may do it at once, and it may stop for long: rows are written and sums are exact all the same.
 """
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
-import asyncpg
 import msgspec
 
-from hypereal.kit import log
 from hypereal.kit.clock import utc_now
-from hypereal.kit.db import Connection, Database
+from hypereal.kit.db import Database
 from hypereal.ledger.request_log import store
+from hypereal.ledger.request_log.changing import in_rounds, unless_held
 
 DAYS_AHEAD = 7
 ROWS_MAX = 20_000
 """In one transaction."""
-ROUNDS_MAX = 100
-"""In one pass."""
+USERS_MAX = 1_000
+"""Of one account's day whose sums are told apart: those that cost most. The others are one sum."""
+USERS_MAX_FRESH = 10_000
+"""The same of yesterday and today, of which more may still come."""
+LOOK_BACK_DAYS = 8
+"""How far the upkeep looks for days with too many."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,9 +31,9 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def fold(database: Database) -> int:
-    """Add what was written since the last pass to the sums of the hours; of how many deltas. Raises UNREACHABLE."""
+    """Add what was written since the last pass to the sums; of how many deltas. Raises UNREACHABLE."""
     async with database.connection() as connection:
-        return await _in_rounds(lambda: store.fold(connection, ROWS_MAX))
+        return await in_rounds(lambda: store.fold(connection, ROWS_MAX), ROWS_MAX)
 
 
 async def tend(database: Database, retention: Retention) -> None:
@@ -43,31 +45,20 @@ async def tend(database: Database, retention: Retention) -> None:
     first = today - timedelta(days=retention.rows_days)
     async with database.connection() as connection:
         for day in await store.days_wanted(connection, first, today, today + timedelta(days=DAYS_AHEAD)):
-            await _unless_held(connection, store.make_day, day)
+            await unless_held(connection, store.make_day, day)
         for day in await store.days_before(connection, first):
-            await _unless_held(connection, store.drop_day, day)
+            await unless_held(connection, store.drop_day, day)
         rows_from = datetime.combine(first, time(), UTC)
-        await _in_rounds(lambda: store.drop_strays(connection, rows_from, ROWS_MAX))
+        await in_rounds(lambda: store.drop_strays(connection, rows_from, ROWS_MAX), ROWS_MAX)
         hours_from = rows_from - timedelta(days=max(0, retention.hours_days - retention.rows_days))
-        await _in_rounds(lambda: store.drop_hours(connection, hours_from, ROWS_MAX))
+        await in_rounds(lambda: store.drop_sums(connection, hours_from, ROWS_MAX), ROWS_MAX)
+        await in_rounds(lambda: store.drop_words(connection, first, ROWS_MAX), ROWS_MAX)
 
 
-async def _unless_held(
-    connection: Connection, change: Callable[[Connection, date], Awaitable[None]], day: date
-) -> None:
-    try:
-        async with connection.transaction():
-            await change(connection, day)
-    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-        log.get("request_log").info("a day's table is in use", day=day.isoformat())
-
-
-async def _in_rounds(work: Callable[[], Awaitable[int]]) -> int:
-    """Call WORK until there is nothing left, or enough was done for once; how much that was."""
-    done = 0
-    for _ in range(ROUNDS_MAX):
-        now = await work()
-        done += now
-        if now < ROWS_MAX:
-            break
-    return done
+async def merge_users(database: Database) -> int:
+    """Bound how many users of a day are told apart; how many were added to the others. Raises one of UNREACHABLE."""
+    today = utc_now().date()
+    since, fresh = today - timedelta(days=LOOK_BACK_DAYS), today - timedelta(days=1)
+    kept = (USERS_MAX, USERS_MAX_FRESH)
+    async with database.connection() as connection:
+        return await in_rounds(lambda: store.merge_users(connection, since, fresh, kept, ROWS_MAX), ROWS_MAX)

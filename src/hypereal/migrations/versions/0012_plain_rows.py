@@ -14,8 +14,8 @@ CREATE FUNCTION usage_blank() RETURNS usage LANGUAGE sql STABLE AS $$
 $$
 """
 
-# A batch is applied once, by its position: a row that is there already is a fault, which makes the process send the batch
-# again carefully, row by row.
+# A batch is applied once, by its position: a row that is there already is a fault, after which the process sends the
+# batch again carefully, row by row.
 PATCHES = [
     (
         "ledger_flush",

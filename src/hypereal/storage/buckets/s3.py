@@ -24,6 +24,7 @@ from hypereal.kit.errors import InvalidRequest, NotFound
 from hypereal.kit.s3_address import S3Address
 from hypereal.kit.sigv4 import AwsCredentials, Presigned, presigned_query
 from hypereal.storage.buckets.bucket import Direct, Link, Stat
+from hypereal.storage.buckets.s3_faults import away
 from hypereal.storage.faults import BucketAway
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class S3:
     def __init__(self, address: S3Address, credentials: AwsCredentials) -> None:
         self._credentials = credentials
         self._prefix = address.prefix
+        self._bucket = address.bucket
         self.direct: Direct | None = self
         is_by_host = not address.endpoint and "." not in address.bucket
         endpoint = address.endpoint or f"https://s3.{address.region}.amazonaws.com"
@@ -87,14 +89,17 @@ class S3:
         size_bytes = (await asyncio.to_thread(file.stat)).st_size
         part_bytes = max(PART_BYTES_MIN, -(-size_bytes // PARTS_MAX))
         with _faults():
-            told = await obstore.put_async(
-                self._store,
-                self._prefix + key,
-                file,
-                attributes={"Content-Type": content_type},
-                chunk_size=part_bytes,
-                max_concurrency=PARTS_AT_ONCE,
-            )
+            try:
+                told = await obstore.put_async(
+                    self._store,
+                    self._prefix + key,
+                    file,
+                    attributes={"Content-Type": content_type},
+                    chunk_size=part_bytes,
+                    max_concurrency=PARTS_AT_ONCE,
+                )
+            except FileNotFoundError:
+                raise BucketAway(f"there is no bucket {self._bucket}: make it, or mend [storage] url") from None
         return Stat(size_bytes=size_bytes, etag=_bare(told["e_tag"]))
 
     async def stat(self, key: str) -> Stat | None:
@@ -217,7 +222,7 @@ def _faults() -> "Iterator[None]":
     try:
         yield
     except (BaseError, TimeoutError, ConnectionError) as error:
-        raise BucketAway(str(error).partition("\n")[0]) from error
+        raise away(error) from error
 
 
 def _bare(etag: str | None) -> str:
