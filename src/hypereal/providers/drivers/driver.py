@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from hypereal.kit import log
-from hypereal.providers.drivers.callbacks import Call, Callback, Secret
+from hypereal.providers.drivers.callbacks import Callback
 from hypereal.providers.drivers.errors import Errors, decode, fault, is_error
 from hypereal.providers.drivers.outcome import (
     Answer,
@@ -24,7 +24,6 @@ from hypereal.providers.drivers.outcome import (
     Finished,
     Outcome,
     Output,
-    Pushed,
     Running,
     Task,
 )
@@ -173,26 +172,6 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
         """
         request = msgspec.structs.replace(request, headers={**self.headers, **request.headers})
         return signed(provider, self.auth, self.hosts, request, at_unix_s=at_unix_s, key_number=key_number)
-
-    def read_callback(
-        self, provider: Provider, call: Call, *, at_unix_s: float, job_secret: str = "", key_set: bytes = b""
-    ) -> Pushed | None:
-        """What the vendor's CALL to us comes to, a hint to poll at most; None where it is to be refused.
-
-        JOB_SECRET is the `Work.callback_secret` of the job that the call's address names, KEY_SET what is at
-        `Callback.keys_url`; which of them counts, and whether any does, the vendor's way of signing says.
-        """
-        if self.callback is None:
-            return None
-        secrets: Mapping[Secret, tuple[str | bytes | None, ...]] = {
-            Secret.JOB: (job_secret,),
-            Secret.API_KEY: provider.api_keys,
-            Secret.ACCOUNT: (provider.callback_secret,),
-            Secret.KEY_SET: (key_set,),
-        }
-        known = secrets.get(self.callback.secret, ())
-        given = tuple(one.encode() if isinstance(one, str) else one for one in known if one)
-        return self.callback.read(call, given, at_unix_s)
 
     def fetch(self, output: Output) -> Request:
         """The request for what is at OUTPUT's address, to be signed only where it `needs_credential`."""
