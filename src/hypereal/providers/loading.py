@@ -55,10 +55,10 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One `[providers.x]` table. OpenAI dialects: `base_url` ends in /v1; the others: the bare origin.
 
     Where a vendor has dialects of both sorts, a trailing /v1 is taken off for the second, and `paths` gives the paths
-    that are otherwise.
+    that are otherwise. It has dialects, or a driver, or both.
     """
 
-    dialects: Annotated[list[Dialect], msgspec.Meta(min_length=1)]
+    dialects: list[Dialect] = []
     base_url: str
     paths: dict[Dialect, str] = {}
     api_key: Any = None
@@ -70,6 +70,12 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     headers: Annotated[dict[str, Any], msgspec.Meta(max_length=HEADERS_MAX)] = {}
     timeout_s: Decimal = Decimal(TIMEOUT_S)
     usage: str = "openai_compatible"
+    driver: str | None = None
+    """The module of `drivers/vendors` through which it makes images, video or sound."""
+    driver_path: str | None = None
+    """Path on the same host that stands before the driver's own. Absent: `base_url` as it is."""
+    callback_secret: Any = None
+    """Text, {env} or {file}: what the vendor signs its callbacks with, where its console shows that."""
     envelope: str | None = None
     """The row of `wire.ENVELOPES` that its dialects are carried in."""
     betas: dict[str, str] | None = None
@@ -152,6 +158,9 @@ def _provider(
         credentials=credentials if is_placed and not api_keys else None,
         envelope=None if table.envelope is None else ENVELOPES[table.envelope],
         betas=table.betas,
+        driver=table.driver,
+        media_url=_media_url(table),
+        callback_secret=_callback_secret(name, table, environ),
     )
 
 
@@ -173,6 +182,12 @@ def _table(merged: Mapping[str, Any]) -> ProviderTable:
         table = msgspec.convert(merged, ProviderTable)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
+    if not table.dialects and table.driver is None:
+        raise ValueError("dialects: names none, and there is no driver")
+    if table.driver is not None and not _NAME.fullmatch(table.driver):
+        raise ValueError(f"driver: {table.driver[:40]!r} is none")
+    if table.auth is Auth.ACCESS_KEYS and table.dialects:
+        raise ValueError("auth: access_keys is for drivers, and there are dialects")
     if not table.timeout_s.is_finite() or not 0 < table.timeout_s <= TIMEOUT_S_MAX:
         raise ValueError(f"timeout_s: more than 0, at most {TIMEOUT_S_MAX}")
     if table.envelope is not None and table.envelope not in ENVELOPES:
@@ -216,6 +231,8 @@ def _check_addresses(table: ProviderTable) -> None:
     for dialect, path in table.paths.items():
         if not is_path(path.rstrip("/")):
             raise ValueError(f"paths.{dialect}: not a path: {path!r}")
+    if table.driver_path is not None and not is_path(table.driver_path.rstrip("/")):
+        raise ValueError(f"driver_path: not a path: {table.driver_path!r}")
 
 
 def _base_url(table: ProviderTable, dialect: Dialect) -> str:
@@ -225,6 +242,17 @@ def _base_url(table: ProviderTable, dialect: Dialect) -> str:
     if dialect in (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES):
         return base
     return base.removesuffix("/v1").removesuffix("/v1beta")
+
+
+def _media_url(table: ProviderTable) -> str:
+    if table.driver is None:
+        return ""
+    base = table.base_url.rstrip("/")
+    return base if table.driver_path is None else _origin(base) + table.driver_path.rstrip("/")
+
+
+def _callback_secret(name: str, table: ProviderTable, environ: Mapping[str, str]) -> str | None:
+    return resolve_secret(table.callback_secret, name=f"providers.{name}.callback_secret", environ=environ) or None
 
 
 def _origin(base: str) -> str:

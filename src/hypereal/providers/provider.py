@@ -25,7 +25,23 @@ class Auth(StrEnum):
     """Each request is signed."""
     GOOGLE_SERVICE_ACCOUNT = "google_service_account"
     """An access token, which is asked for and renewed."""
+    ACCESS_KEYS = "access_keys"
+    """A token that is made of a pair of keys; a key alone travels as BEARER."""
+    TOKEN = "token"
+    KEY = "key"
+    X_KEY = "x_key"
+    XI_API_KEY = "xi_api_key"
     NONE = "none"
+
+
+class AccessKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair of keys that tokens are made of. Its repr shows no secret."""
+
+    access_key: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return f"AccessKeys({self.access_key[:4]}…)"
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +64,17 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     usage: str
     """The row of `wire.PROFILES` that reads its usage."""
-    credentials: AwsCredentials | ServiceAccount | None = None
+    credentials: AwsCredentials | ServiceAccount | AccessKeys | None = None
     """What signs or gets tokens, where that is asked for and `api_key` is not there instead."""
     envelope: Envelope | None = None
     """How it wants its dialects carried, where it has a way of its own."""
     betas: Betas = None
+    driver: str | None = None
+    """The module of `drivers/vendors` that makes images, video or sound there; None: it makes none."""
+    media_url: str = ""
+    """What stands before that driver's paths."""
+    callback_secret: str | None = None
+    """What the vendor signs its callbacks with, where its console shows that."""
 
     @property
     def is_usable(self) -> bool:
@@ -62,7 +84,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         dialects = ", ".join(self.base_urls)
-        return f"Provider(name={self.name!r}, dialects=[{dialects}], is_usable={self.is_usable})"
+        driver = "" if self.driver is None else f" driver={self.driver!r},"
+        return f"Provider(name={self.name!r}, dialects=[{dialects}],{driver} is_usable={self.is_usable})"
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,14 +107,19 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
         return f"UpstreamRequest({self.authority.decode()} {self.target.decode()})"
 
 
-_AUTH_HEADERS: Mapping[Auth, tuple[bytes, bytes]] = {
-    Auth.BEARER: (b"authorization", b"Bearer "),
-    Auth.X_API_KEY: (b"x-api-key", b""),
-    Auth.X_GOOG_API_KEY: (b"x-goog-api-key", b""),
-    Auth.AWS_SIGV4: (b"authorization", b"Bearer "),
-    Auth.GOOGLE_SERVICE_ACCOUNT: (b"authorization", b"Bearer "),
+AUTH_HEADERS: Mapping[Auth, tuple[str, str]] = {
+    Auth.BEARER: ("authorization", "Bearer "),
+    Auth.TOKEN: ("authorization", "Token "),
+    Auth.KEY: ("authorization", "Key "),
+    Auth.X_KEY: ("x-key", ""),
+    Auth.X_API_KEY: ("x-api-key", ""),
+    Auth.XI_API_KEY: ("xi-api-key", ""),
+    Auth.X_GOOG_API_KEY: ("x-goog-api-key", ""),
+    Auth.ACCESS_KEYS: ("authorization", "Bearer "),
+    Auth.AWS_SIGV4: ("authorization", "Bearer "),
+    Auth.GOOGLE_SERVICE_ACCOUNT: ("authorization", "Bearer "),
 }
-"""How an `api_key` travels. The last two clouds take one as well as what they want instead."""
+"""How an `api_key` travels. The last three take one as well as what they want instead."""
 
 
 def request_for(
@@ -159,5 +187,5 @@ def _headers(provider: Provider, dialect: Dialect, key_number: int) -> tuple[tup
     own = tuple((name.lower().encode("ascii"), value.encode("latin-1")) for name, value in provider.headers.items())
     if not provider.api_keys:
         return own
-    name, prefix = _AUTH_HEADERS[provider.auth[dialect]]
-    return ((name, prefix + provider.api_keys[key_number].encode("ascii")), *own)
+    name, prefix = AUTH_HEADERS[provider.auth[dialect]]
+    return ((name.encode("ascii"), (prefix + provider.api_keys[key_number]).encode("ascii")), *own)

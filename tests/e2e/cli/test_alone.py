@@ -40,6 +40,10 @@ def test_doctor_connects_to_a_provider_but_sends_nothing(empty: Installation) ->
             dialects = ["openai_chat"]
             base_url = "http://127.0.0.1:{unused_port}/v1"
             api_key = "sk-gone-and-secret"
+            [providers.films]
+            driver = "kling"
+            base_url = "http://127.0.0.1:{unused_port}"
+            api_key = "sk-films-and-secret"
             """
         )
         done = empty.run("doctor", "--json")
@@ -48,7 +52,7 @@ def test_doctor_connects_to_a_provider_but_sends_nothing(empty: Installation) ->
         assert connection.recv(1) == b""
         connection.close()
     states = {check["check"]: check["state"] for check in json.loads(done.stdout)["checks"]}
-    assert (states["near"], states["gone"]) == ("ok", "warning")
+    assert (states["near"], states["gone"], states["films"]) == ("ok", "warning", "warning")
     assert done.returncode == 0
     assert "secret" not in done.stdout + done.stderr
 
@@ -68,6 +72,17 @@ def test_an_unknown_key_in_the_file_is_named(empty: Installation) -> None:
         done = empty.run(command)
         assert done.returncode == 1
         assert "server.prot: unknown key" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_driver_that_is_not_there_is_named(empty: Installation) -> None:
+    (empty.folder / "hypereal.toml").write_text(
+        '[providers.acme]\ndriver = "acmee"\nbase_url = "https://acme.example"\napi_key = "k"\n'
+    )
+    for command in (("doctor",), ("models", "check")):
+        done = empty.run(*command)
+        assert done.returncode == 1
+        assert "providers.acme: driver: there is no 'acmee'" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.settings import BadSettings
-from hypereal.providers import Auth, Provider, load
+from hypereal.providers import AccessKeys, Auth, Provider, load
 
 ACME = {"dialects": ["openai_chat", "anthropic_messages"], "base_url": "https://api.acme.example/v1"}
 
@@ -42,6 +42,66 @@ def test_a_provider_with_no_code_has_its_dialects_at_one_base_url() -> None:
         Dialect.ANTHROPIC_MESSAGES: "https://api.acme.example",
     }
     assert acme.auth == {Dialect.OPENAI_CHAT: Auth.BEARER, Dialect.ANTHROPIC_MESSAGES: Auth.X_API_KEY}
+
+
+def test_a_vendor_of_media_alone_has_a_driver_and_no_dialect() -> None:
+    bfl = loaded("bfl", BFL_API_KEY="k-1")
+    assert bfl.is_usable
+    assert (bfl.driver, bfl.media_url, bfl.base_urls) == ("bfl", "https://api.bfl.ai", {})
+    assert loaded("acme", ACME).driver is None
+    assert loaded("acme", ACME).media_url == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "media_url"),
+    [
+        ("openai", "http://127.0.0.1:9/v1"),
+        ("google", "http://127.0.0.1:9/v1beta"),
+        ("dashscope", "http://127.0.0.1:9/api/v1"),
+        ("minimax", "http://127.0.0.1:9"),
+        ("xai", "http://127.0.0.1:9/v1"),
+    ],
+)
+def test_what_moves_a_vendor_moves_its_media_too(name: str, media_url: str) -> None:
+    assert loaded(name, **{f"{name.upper()}_BASE_URL": "http://127.0.0.1:9/v1"}).media_url == media_url
+
+
+def test_a_provider_of_ones_own_can_be_driven_like_a_vendor() -> None:
+    table = {
+        "base_url": "https://acme.example",
+        "driver": "openai",
+        "driver_path": "/media/v1/",
+        "callback_secret": "s-1",
+    }
+    acme = loaded("acme", table, ACME_API_KEY="k")
+    assert (acme.driver, acme.media_url, acme.callback_secret) == ("openai", "https://acme.example/media/v1", "s-1")
+    assert "s-1" not in repr(acme)
+
+
+def test_two_keys_make_a_credential_only_together() -> None:
+    assert not loaded("kling", KLING_ACCESS_KEY="a").is_usable
+    assert loaded("kling", KLING_API_KEY="k").is_usable
+    both = loaded("kling", KLING_ACCESS_KEY="a", KLING_SECRET_KEY="s")
+    assert both.credentials == AccessKeys(access_key="a", secret_key="s")
+    assert both.is_usable
+    assert not loaded("kling", KLING_ACCESS_KEY="a b", KLING_SECRET_KEY="s").is_usable
+    with pytest.raises(BadSettings, match="access_key_id"):
+        loaded("kling", {"access_key_id": "a b", "secret_access_key": "s"})
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"base_url": "https://a.example"}, "no driver"),
+        ({"base_url": "https://a.example", "driver": "../x"}, "driver"),
+        ({**ACME, "auth": "access_keys"}, "access_keys"),
+        ({"base_url": "https://a.example", "driver": "bfl", "driver_path": "x y"}, "driver_path"),
+        ({"base_url": "http://a.example", "driver": "bfl"}, "https only"),
+    ],
+)
+def test_a_provider_that_cannot_be_driven_is_refused(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadSettings, match=words):
+        loaded("acme", table)
 
 
 @pytest.mark.parametrize("name", ["ollama", "vllm", "lmstudio"])

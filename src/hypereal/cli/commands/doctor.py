@@ -19,7 +19,7 @@ from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.errors import NotFound
 from hypereal.kit.settings import BadSettings, Settings
 from hypereal.net import client_context
-from hypereal.providers import Provider, UpstreamRequest, request_for
+from hypereal.providers import Provider, UpstreamRequest, request_for, request_to
 from hypereal.serve import folders, listen, migrate, supervisor, tracing
 from hypereal.serve.faults import CannotServe
 from hypereal.serve.postgres import reach_database
@@ -195,6 +195,8 @@ async def _mail(settings: Settings) -> Finding:
 async def _provider(provider: Provider, context: ssl.SSLContext) -> Finding:
     """Connect to every address of PROVIDER, at most 3 s each, and send nothing."""
     requests = [request_for(provider, dialect, "any") for dialect in provider.base_urls]
+    if provider.driver is not None:
+        requests.append(request_to(provider.media_url))
     by_address = {request.unix_path or request.authority.decode(): request for request in requests}
     for address, request in by_address.items():
         try:

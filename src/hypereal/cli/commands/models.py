@@ -17,8 +17,15 @@ from hypereal.kit import money
 from hypereal.kit.errors import InvalidRequest, NotFound
 from hypereal.kit.settings import BadSettings, Settings
 from hypereal.net import client_context
+from hypereal.providers import LOCAL, Provider, drivers
+from hypereal.providers.drivers import DRIVERS
 
 KINDS = list(catalog.Kind)
+MADE = {
+    catalog.Kind.IMAGE: (drivers.Kind.IMAGE, drivers.Kind.IMAGE_EDIT),
+    catalog.Kind.VIDEO: (drivers.Kind.VIDEO,),
+    catalog.Kind.AUDIO: (drivers.Kind.SPEECH, drivers.Kind.CLONE, drivers.Kind.TRANSCRIPT),
+}
 SHORT = {"openai_chat": "chat", "openai_responses": "responses", "anthropic_messages": "messages", "gemini": "gemini"}
 
 PER_MILLION = "Dollars per million tokens."
@@ -207,10 +214,21 @@ def problems(offered: offer.Offer) -> tuple[list[str], list[str]]:
         if model.endpoints and not _is_reachable(model, routing):
             errors.append(f'models."{model.id}": none of its targets speaks a format that it may be called in')
         for spec in model.targets:
+            if not _can_make(model, spec, offered.providers[spec.provider]):
+                errors.append(f'models."{model.id}": {offer.name_of(spec)}: no driver makes {model.kind} of that there')
             if not offered.providers[spec.provider].is_usable:
                 without.setdefault(spec.provider, []).append(model.id)
     notes = [f"{provider} has no credential: {len(ids)} models skip it" for provider, ids in sorted(without.items())]
     return errors, notes
+
+
+def _can_make(model: catalog.Model, spec: catalog.TargetSpec, provider: Provider) -> bool:
+    kinds = MADE.get(model.kind)
+    if kinds is None or provider.name == LOCAL:
+        return True
+    driver = DRIVERS.get(provider.driver or "")
+    works = (drivers.Work(kind=kind, model=spec.model) for kind in kinds)
+    return driver is not None and any(driver.route(work) is not None for work in works)
 
 
 def _is_reachable(model: catalog.Model, routing: Routing) -> bool:

@@ -28,6 +28,18 @@ def test_a_model_whose_targets_speak_none_of_its_formats_is_an_error() -> None:
     assert "none of its targets speaks a format" in error
 
 
+def test_a_target_of_media_that_nothing_there_makes_is_an_error() -> None:
+    price = {"per": "image", "credits": 1}
+    assert (
+        found({"kind": "image", "targets": ["bfl:flux-2-pro", "google:gemini-3-pro-image"], "media_price": price}) == []
+    )
+    for target in ("acme:x", "bfl:flux-2-pro", "google:gemini-3-pro-image"):
+        (error,) = found(
+            {"kind": "video", "endpoints": [], "targets": [target], "media_price": {"per": "clip", "credits": 1}}
+        )
+        assert error == f'models."mine": {target}: no driver makes video of that there'
+
+
 def test_a_missing_credential_is_a_note() -> None:
     _, notes = problems(
         offer.load(Settings(server=SERVER, providers={"openai": {"api_key": {"env": "NO_SUCH_VARIABLE"}}}))
