@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import failover
-from servers import HERE, Gateway, compiled, compiled_hypereal, cpu_s, hypereal, litellm, memory_mb, nginx, upstream
+from servers import HERE, Gateway, compiled, compiled_hypereal, cpu_of, hypereal, litellm, memory_mb, nginx, upstream
 
 MODEL = "gpt-5"
 UPSTREAMS = {"burst": (0,), "paced": (2000,), "brief": (2000, 10, 600, 1), "held": (50_000, 100, 600, 1)}
@@ -69,6 +69,9 @@ GATES = {
     "compiled": {"json1k": 2.5, "json200k": 2.8, "sse_paced": 1.5, "sse_burst": 2.5},
 }
 """The most that CPU per call may be, as a ratio to nginx's."""
+WORKERS_SCENARIOS = {"json1k", "sse_burst"}
+WORKERS_TIMES_MIN = 1.8
+"""How many times the calls of one data process two do with as much CPU each."""
 PEERS = {"LiteLLM": 3}
 """How many times longer than others' its slices are, since it finishes few calls in a second."""
 PEERS_SCENARIOS = {"json1k", "sse_burst"}
@@ -154,6 +157,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=1, help="multiplies the length of every slice")
     parser.add_argument("--peers", action="store_true", help="LiteLLM too, which is installed the first time")
     parser.add_argument("--compiled", action="store_true", help="the wheel that mypyc compiles too, money on")
+    parser.add_argument("--workers", action="store_true", help="two data processes on one port too, money on")
     parser.add_argument("--json", action="store_true", help="print every slice as JSON too")
     return parser.parse_args()
 
@@ -175,6 +179,8 @@ def measure(
             gateways.append(stack.enter_context(litellm(port, run_dir)))
         if options.compiled:
             gateways.append(stack.enter_context(hypereal("compiled", port, run_dir, command=compiled_hypereal())))
+        if options.workers:
+            gateways.append(stack.enter_context(hypereal("two workers", port, run_dir, workers=2)))
         streams = compiled("streams.c", run_dir)
         for gateway in gateways:
             load(gateway, Scenario("", 1024, False, 8), 1, streams)
@@ -195,7 +201,7 @@ def measure(
 
 def load(gateway: Gateway, scenario: Scenario, seconds: int, streams: Path) -> Slice:
     """One slice of load, from wrk or from the program STREAMS."""
-    before = {part: cpu_s(pid) for part, pid in gateway.parts.items()}
+    before = cpu_of(gateway)
     out = load_of_events(gateway, scenario, seconds, streams) if scenario.contents else wrk(gateway, scenario, seconds)
     time.sleep(0.05)
     facts = {k: int(v) for k, _, v in (word.partition("=") for word in out.split("RESULT ")[1].split())}
@@ -204,7 +210,7 @@ def load(gateway: Gateway, scenario: Scenario, seconds: int, streams: Path) -> S
     errors = facts["errs"] + facts["non2xx"]
     return Slice(
         calls=facts["reqs"],
-        cpu_us={part: (cpu_s(pid) - before[part]) / calls * 1e6 for part, pid in gateway.parts.items()},
+        cpu_us={part: (after - before[part]) / calls * 1e6 for part, after in cpu_of(gateway).items()},
         p50_us=facts[f"{times}50"],
         p99_us=facts[f"{times}99"],
         errors=errors + (scenario.connections - facts["open"] if scenario.contents else 0),
@@ -288,6 +294,7 @@ def report(results: dict[str, Slices]) -> bool:
     print(f"\n{machine}, Python {platform.python_version()}")
     held = report_cpu({name: slices for name, slices in results.items() if not SCENARIOS[name].contents})
     held &= report_compiled({name: slices for name, slices in results.items() if name in GATES["compiled"]})
+    held &= report_workers({name: slices for name, slices in results.items() if name in WORKERS_SCENARIOS})
     held &= report_peers({name: slices for name, slices in results.items() if name in PEERS_SCENARIOS})
     held &= report_delays({name: slices for name, slices in results.items() if name in DELAYS})
     peak = max((s.memory_mb for s in every_slice(results, "hypereal")), default=0.0)
@@ -329,6 +336,26 @@ def report_compiled(results: dict[str, Slices]) -> bool:
         held &= times <= gate
         over = "" if times <= gate else " (over)"
         print(f"| {name} | {median_cpu(slices['compiled'], 'data'):.0f} us, {times:.2f}x{over} | {gate}x |")
+    return held
+
+
+def report_workers(results: dict[str, Slices]) -> bool:
+    """What two data processes can do beside one, by what a call costs them: the load shares their cores here."""
+    held = True
+    rows = [(name, slices) for name, slices in results.items() if "two workers" in slices]
+    if rows:
+        print("\n| scenario | one worker | two workers | calls by CPU, times one's | calls a second here | gate |")
+        print("|---|---|---|---|---|---|")
+    for name, slices in rows:
+        one, two = (median_cpu(slices[gateway], "data") for gateway in ("hypereal", "two workers"))
+        times = 2 / ratio(slices, "two workers", "hypereal")
+        rates = [statistics.median(s.calls for s in slices[gateway]) for gateway in ("hypereal", "two workers")]
+        held &= times >= WORKERS_TIMES_MIN
+        under = "" if times >= WORKERS_TIMES_MIN else " (under)"
+        print(
+            f"| {name} | {one:.0f} us | {two:.0f} us | {times:.2f}x{under} | {rates[1] / rates[0]:.2f}x "
+            f"| {WORKERS_TIMES_MIN}x |"
+        )
     return held
 
 

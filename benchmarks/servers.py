@@ -19,11 +19,15 @@ CREDITS = 1_000_000_000
 
 @dataclass
 class Gateway:
-    """Something that the load can be sent to. `parts` are the processes that are read apart; the first is the one."""
+    """Something that the load can be sent to. `parts` are the processes that are read apart; the first is the one.
+
+    `twins` do the same work as the first: their CPU is counted with its.
+    """
 
     name: str
     port: int
     parts: dict[str, int] = field(default_factory=dict)
+    twins: tuple[int, ...] = ()
     key: str = "sk-none"
 
 
@@ -52,7 +56,14 @@ def nginx(upstream_port: int, run_dir: Path) -> Iterator[Gateway]:
 
 @contextmanager
 def hypereal(
-    name: str, upstream_port: int, run_dir: Path, *, program: str = "", config: str = "", command: Path = HYPEREAL
+    name: str,
+    upstream_port: int,
+    run_dir: Path,
+    *,
+    program: str = "",
+    config: str = "",
+    command: Path = HYPEREAL,
+    workers: int = 1,
 ) -> Iterator[Gateway]:
     """A server as an operator starts it, its upstream the stub, its rate limit raised; a key with credit enough.
 
@@ -74,7 +85,7 @@ def hypereal(
         file.write_text(config)
         environment["HYPEREAL_CONFIG"] = str(file)
     serve = [sys.executable, str(HERE / program)] if program else [str(command)]
-    serve += ["serve", "--port", str(port)]
+    serve += ["serve", "--port", str(port), "--workers", str(workers)]
     status = data_dir / "run" / "supervisor.json"
     with process(serve, run_dir / f"{data_dir.name}.log", port, environment) as started:
         wait_for(status.exists, started)
@@ -88,7 +99,8 @@ def hypereal(
         children = json.loads(status.read_text())["children"]
         postgres = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
         parts = {"data": children["data-0"], "control": children["control"], "postgres": postgres}
-        yield Gateway(name, port, parts, json.loads(made.stdout)["key"])
+        twins = tuple(children[f"data-{slot}"] for slot in range(1, workers))
+        yield Gateway(name, port, parts, twins, json.loads(made.stdout)["key"])
 
 
 @contextmanager
@@ -105,7 +117,7 @@ def litellm(upstream_port: int, run_dir: Path) -> Iterator[Gateway]:
     }
     command = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     with process(command, run_dir / "litellm.log", port, environment) as started:
-        yield Gateway("LiteLLM", port, {"litellm": started.pid}, "sk-test-1")
+        yield Gateway("LiteLLM", port, {"litellm": started.pid}, key="sk-test-1")
 
 
 @cache
@@ -213,6 +225,14 @@ def cpu_s(pid: int) -> float:
             except OSError:
                 continue
     return total_ns / 1e9
+
+
+def cpu_of(gateway: Gateway) -> dict[str, float]:
+    """Seconds of each of its parts, by name; those of the first and its twins together."""
+    seconds = {part: cpu_s(pid) for part, pid in gateway.parts.items()}
+    for part in list(seconds)[:1]:
+        seconds[part] += sum(map(cpu_s, gateway.twins))
+    return seconds
 
 
 def memory_mb(pid: int) -> float:

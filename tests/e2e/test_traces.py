@@ -85,7 +85,7 @@ def test_a_call_is_a_span_with_the_names_of_the_conventions(
         "server.address": "127.0.0.1",
         "server.port": upstream.port,
     }
-    assert span.start_time_unix_nano <= attempt.start_time_unix_nano < attempt.end_time_unix_nano
+    assert span.start_time_unix_nano <= attempt.start_time_unix_nano <= attempt.end_time_unix_nano
     assert attempt.end_time_unix_nano <= span.end_time_unix_nano + 2_000_000
     assert abs(span.start_time_unix_nano / 1e9 - row["started_at"].timestamp()) < 0.01
     assert receiver.resource["service.name"] == "gateway-of-a-test"

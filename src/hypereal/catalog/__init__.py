@@ -6,7 +6,8 @@ Read `model.py` first; the models themselves are tables in `models/`.
 from hypereal.catalog.cache import PriceCache
 from hypereal.catalog.catalog import ROUTES, SET_HERE, Catalog
 from hypereal.catalog.loading import load
-from hypereal.catalog.model import INTENTS, Kind, MediaPrice, Model, TargetSpec, Unit
+from hypereal.catalog.media import MediaAsked, MediaOrder, MediaPrice, MediaRules, Unit, order_of
+from hypereal.catalog.model import INTENTS, Kind, Model, TargetSpec
 from hypereal.catalog.price import LongContext, Price, Rates, price_of, surcharged, worst_case
 from hypereal.catalog.surcharges import Surcharge, surcharges
 from hypereal.catalog.versions import PriceVersion, cancel_price, current_prices, in_force, list_prices, set_price
@@ -18,7 +19,10 @@ __all__ = [
     "Catalog",
     "Kind",
     "LongContext",
+    "MediaAsked",
+    "MediaOrder",
     "MediaPrice",
+    "MediaRules",
     "Model",
     "Price",
     "PriceCache",
@@ -32,6 +36,7 @@ __all__ = [
     "in_force",
     "list_prices",
     "load",
+    "order_of",
     "price_of",
     "set_price",
     "surcharged",

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
+from hypereal.catalog.media import MediaPrice, MediaRules
 from hypereal.catalog.price import Price
 from hypereal.kit.dialects import Dialect
-from hypereal.kit.money import Micro
 
 
 class Kind(StrEnum):
@@ -42,23 +42,6 @@ ABILITIES = frozenset({"tools", "vision", "json_schema"})
 """What some chat models cannot do: call tools, see images, answer by a JSON schema."""
 
 
-class Unit(StrEnum):
-    """What a media price counts."""
-
-    IMAGE = "image"
-    SECOND = "second"
-    CLIP = "clip"
-    REQUEST = "request"
-    CALL = "call"
-
-
-class MediaPrice(msgspec.Struct, frozen=True, kw_only=True):
-    """Micro-credits per unit, by tier ('1K', '1080p', ...). A flat price has the one tier 'any'."""
-
-    per: Unit
-    tiers: Mapping[str, Micro]
-
-
 class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream of a model: MODEL is the id there."""
 
@@ -85,6 +68,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None
     """None: not known, so the model cannot be called; or it is priced by the piece."""
     media_price: MediaPrice | None
+    media: MediaRules | None
+    """What it takes, where it makes pictures, video or sound."""
     context_tokens_max: int
     output_tokens_max: int
     cache_tokens_min: int | None

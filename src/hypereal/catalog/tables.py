@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hypereal.catalog.model import ABILITIES, INTENTS, Kind, MediaPrice, Model, TargetSpec, Unit
+from hypereal.catalog.media import ANY, MediaPrice, MediaRules, Unit
+from hypereal.catalog.media_tables import MediaTable, rules_of
+from hypereal.catalog.model import ABILITIES, INTENTS, Kind, Model, TargetSpec
 from hypereal.catalog.price import LongContext, Price, Rates
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.money import MICRO_PER_CREDIT, MICRO_PER_DOLLAR, Micro, Rate, rate_from_dollars
@@ -81,6 +83,7 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     targets: Annotated[list[str | TargetTable], msgspec.Meta(max_length=TARGETS_MAX)] = []
     price: PriceTable | None = None
     media_price: MediaPriceTable | None = None
+    media: MediaTable | None = None
     cache_ratio: CacheRatio = CacheRatio()
     context_tokens_max: _Count | None = None
     output_tokens_max: _Count | None = None
@@ -124,6 +127,7 @@ def model_of(
         targets=targets,
         price=price,
         media_price=_media_price(read.media_price, assumed) if read.media_price else None,
+        media=_media(read, assumed),
         context_tokens_max=read.context_tokens_max or CONTEXT_TOKENS_UNKNOWN,
         output_tokens_max=read.output_tokens_max or OUTPUT_TOKENS_UNKNOWN,
         cache_tokens_min=read.cache_tokens_min,
@@ -230,9 +234,24 @@ def _tier(tier: LongContextTable, dollars: Mapping[str, Decimal], is_free: bool)
 def _media_price(table: MediaPriceTable, assumed: set[str]) -> MediaPrice:
     if table.assumed:
         assumed.add("media_price")
-    tiers = table.credits if isinstance(table.credits, dict) else {"any": table.credits}
+    tiers = table.credits if isinstance(table.credits, dict) else {ANY: table.credits}
     exact = {tier: Micro(_exact("media_price", amount, MICRO_PER_CREDIT, False)) for tier, amount in tiers.items()}
-    return MediaPrice(per=table.per, tiers=exact)
+    version = hashlib.sha256(repr((table.per.value, sorted(exact.items()))).encode()).hexdigest()[:12]
+    return MediaPrice(per=table.per, tiers=exact, version=version)
+
+
+def _media(read: ModelTable, assumed: set[str]) -> MediaRules | None:
+    if read.media is None:
+        return MediaRules() if read.kind in (Kind.IMAGE, Kind.VIDEO) else None
+    if read.media.assumed:
+        assumed.add("media")
+    rules = rules_of(read.media)
+    tiers = read.media_price.credits if read.media_price else ANY
+    if isinstance(tiers, dict):
+        for tier in (*rules.sizes.values(), *(() if rules.sizes else rules.resolutions)):
+            if tier not in tiers:
+                raise ValueError(f"media: media_price has no tier {tier!r}")
+    return rules
 
 
 def _rate(name: str, dollars: Decimal, is_free: bool) -> Rate:

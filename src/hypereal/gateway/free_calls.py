@@ -112,4 +112,6 @@ def _facts(model: Model) -> ModelFacts:
             "cache_write": price.cache_write,
         },
         intents=model.intents,
+        unit=None if model.media_price is None else model.media_price.per.value,
+        tiers=None if model.media_price is None else model.media_price.tiers,
     )

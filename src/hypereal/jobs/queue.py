@@ -101,6 +101,20 @@ async def write(connection: Connection, job: Job, outcome: Done | Again | Failed
         raise Lost(job.id)
 
 
+async def confirm(connection: Connection, job: Job) -> None:
+    """See that a claimed job is still this worker's, and keep it so to the end of the caller's transaction.
+
+    For what a handler writes on its way. Raises Lost, which must end the transaction.
+    """
+    if not await store.confirm(connection, job.id, job.token):
+        raise Lost(job.id)
+
+
+async def hasten(connection: Connection, job_id: JobId) -> None:
+    """Let a job that waits for its time be run at once. After the commit `announce`."""
+    await store.hasten(connection, job_id)
+
+
 def step_of(job: Job, outcome: Outcome, retry_after_s: float = 0.0) -> store.Step:
     """What is written of JOB for OUTCOME. RETRY_AFTER_S is for a Retry that names no time."""
     mine = store.Step(id=job.id, token=job.token, state=State.DONE, attempts=job.attempts)

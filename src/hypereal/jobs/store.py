@@ -129,6 +129,22 @@ async def write(connection: Connection, steps: Sequence[Step]) -> set[JobId]:
     return {JobId(row["id"]) for row in rows}
 
 
+async def confirm(connection: Connection, job_id: JobId, token: int) -> bool:
+    """Whether the job is whose token TOKEN is; then nobody else gets it before the transaction ends."""
+    found = await connection.fetchval(
+        "SELECT id FROM jobs WHERE id = $1 AND token = $2 AND state = 'running' FOR NO KEY UPDATE", job_id, token
+    )
+    return found is not None
+
+
+async def hasten(connection: Connection, job_id: JobId) -> None:
+    """A job that waits for its time is due now."""
+    await connection.execute(
+        "UPDATE jobs SET due_at = clock_timestamp() WHERE id = $1 AND state = 'queued' AND due_at > clock_timestamp()",
+        job_id,
+    )
+
+
 async def find(connection: Connection, job_id: JobId) -> asyncpg.Record | None:
     """A job, whoever owns it: for operators."""
     return await connection.fetchrow(

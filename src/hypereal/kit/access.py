@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hypereal.kit.ids import AccountId, KeyId
+from hypereal.kit.money import Micro
 
 if TYPE_CHECKING:  # data processes load this module, and must not load a web framework
     from starlette.requests import Request
@@ -31,6 +32,9 @@ class Permission(StrEnum):
     READ_WEBHOOKS = "webhooks.read"
     WRITE_WEBHOOKS = "webhooks.write"
     """Also to see the secrets that sign them."""
+    MAKE_MEDIA = "media.make"
+    READ_JOBS = "jobs.read"
+    WRITE_JOBS = "jobs.write"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key_id: KeyId | None
     """None for a session."""
     permissions: frozenset[Permission]
+    models: frozenset[str] | None = None
+    """The only model ids that the key may call; None for all."""
+    spending_limit: Micro | None = None
+    """Of the key, per calendar month."""
 
 
 Endpoint = Callable[["Request", Caller], Awaitable[object]]

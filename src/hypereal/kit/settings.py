@@ -99,7 +99,7 @@ class Limits(Section):
     requests_per_minute: int = Field(600, ge=1)
     """Of all keys of one owner together, over all processes."""
     submissions_per_minute: int = Field(60, ge=1)
-    """Not used yet."""
+    """Of media jobs, of all keys of one owner together. Polling does not count."""
 
 
 class Ledger(Section):

@@ -1,9 +1,11 @@
 """Wallets, holds, leases, entries and usage rows. The protocol is docs/money.md.
 
-A data process has one `Ledger`: `hold` before a call costs money, `settle` once after it. Operators have `wallets`.
+A data process has one `Ledger`: `hold` before a call costs money, `settle` once after it. A job holds and settles in
+transactions of its own (`job_holds.py`). Operators have `wallets`.
 """
 
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
+from hypereal.ledger.job_holds import Lacking, hold_for_job, log_call, settle_job, with_recall
 from hypereal.ledger.ledger import Ledger, Terms
 from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
@@ -34,6 +36,7 @@ __all__ = [
     "Difference",
     "EntryKind",
     "Hold",
+    "Lacking",
     "Ledger",
     "Payer",
     "Profit",
@@ -52,6 +55,10 @@ __all__ = [
     "close_dead",
     "find_answer",
     "frame_of",
+    "hold_for_job",
+    "log_call",
     "profit",
+    "settle_job",
     "spent_this_month",
+    "with_recall",
 ]

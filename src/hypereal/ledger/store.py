@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from hypereal.kit.db import Connection
-from hypereal.kit.ids import AccountId, PoolId, ProcessId
+from hypereal.kit.ids import AccountId, JobId, PoolId, ProcessId
 
 FENCED = "HR001"
 """The SQLSTATE by which `ledger_flush` and `ledger_late` say that the process is in another state, or elsewhere in its
@@ -169,6 +169,95 @@ async def read_wallet(connection: Connection, owner_id: AccountId) -> asyncpg.Re
         """,
         owner_id,
     )
+
+
+async def fund_month(connection: Connection, pool_id: PoolId, owner_id: AccountId, limit: int) -> None:
+    """The pool of a key's month, funded with the key's LIMIT."""
+    await connection.execute(
+        """
+        INSERT INTO pools (id, owner_id, kind, funded) VALUES ($1, $2, 'key_month', $3)
+        ON CONFLICT (id) DO UPDATE SET funded = EXCLUDED.funded WHERE pools.funded <> EXCLUDED.funded
+        """,
+        pool_id,
+        owner_id,
+        limit,
+    )
+
+
+async def lock_free(connection: Connection, pools: list[PoolId]) -> dict[PoolId, int]:
+    """What is free of POOLS, which nobody else changes before the transaction ends; those that are not are missing."""
+    rows = await connection.fetch(
+        """
+        SELECT id, funded - used - leased - held AS free FROM pools WHERE id = ANY ($1) ORDER BY id FOR UPDATE
+        """,
+        pools,
+    )
+    return {PoolId(row["id"]): row["free"] for row in rows}
+
+
+async def hold(connection: Connection, job_id: JobId, pools: list[PoolId], amount: int) -> None:
+    """Hold AMOUNT of each of POOLS, which are locked, for a job."""
+    await connection.execute(
+        """
+        WITH held AS (
+            INSERT INTO job_holds (job_id, pool_id, amount) SELECT $1, unnest($2::text[]), $3::bigint RETURNING pool_id
+        )
+        UPDATE pools p SET held = held + $3::bigint FROM held WHERE p.id = held.pool_id
+        """,
+        job_id,
+        pools,
+        amount,
+    )
+
+
+async def end_hold(connection: Connection, job_id: JobId, cost: int) -> dict[PoolId, int]:
+    """Charge COST of what a job holds and free the rest; what it held of which pool, nothing where it holds nothing."""
+    rows = await connection.fetch(
+        """
+        WITH locked AS MATERIALIZED (
+            SELECT id, kind FROM pools
+            WHERE id IN (SELECT pool_id FROM job_holds WHERE job_id = $1) ORDER BY id FOR UPDATE
+        ), ended AS (
+            DELETE FROM job_holds h USING locked WHERE h.job_id = $1 AND h.pool_id = locked.id
+            RETURNING h.pool_id, h.amount, locked.kind
+        ), moved AS (
+            UPDATE pools p SET held = p.held - ended.amount, used = p.used + $2::bigint
+            FROM ended WHERE p.id = ended.pool_id
+        ), entered AS (
+            INSERT INTO entries (debit_pool, credit_pool, amount, kind, source, source_id)
+            SELECT pool_id, CASE kind WHEN 'wallet' THEN 'house/revenue' ELSE 'house/budgets' END, $2::bigint,
+                'charge', 'job', $1 || ':' || pool_id
+            FROM ended WHERE $2::bigint > 0
+        )
+        SELECT pool_id, amount FROM ended
+        """,
+        job_id,
+        cost,
+    )
+    return {PoolId(row["pool_id"]): row["amount"] for row in rows}
+
+
+async def log(connection: Connection, records: str) -> None:
+    """Usage rows, as `rows.document` has them."""
+    await connection.execute(
+        "INSERT INTO usage SELECT * FROM json_populate_recordset(usage_blank(), $1::json)", records
+    )
+
+
+async def recall(connection: Connection, pool_id: PoolId) -> bool:
+    """Ask those who lease of a pool for what they do not use. False where nobody leases of it."""
+    leased = await connection.fetchval(
+        """
+        WITH recalled AS (
+            UPDATE pools SET recalled_at = clock_timestamp()
+            WHERE id = $1 AND leased > 0 AND coalesce(recalled_at <= clock_timestamp() - interval '20 ms', true)
+            RETURNING pg_notify('ledger_recalls', id)
+        )
+        SELECT leased FROM pools LEFT JOIN recalled ON true WHERE id = $1
+        """,
+        pool_id,
+    )
+    return bool(leased)
 
 
 async def differences(connection: Connection, rows_max: int) -> list[asyncpg.Record]:

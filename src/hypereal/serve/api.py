@@ -21,7 +21,16 @@ from hypereal.net import query_values
 
 PREFIXES = ("/v1", "/api/v1", "/v1/v1", "/api/v1/v1")
 """Contract 1.1: SDKs that are given the other base URL ask under the doubled ones."""
-INFERENCE = frozenset({Permission.SEE_OWN_KEY, Permission.READ_STORAGE, Permission.WRITE_STORAGE})
+INFERENCE = frozenset(
+    {
+        Permission.SEE_OWN_KEY,
+        Permission.READ_STORAGE,
+        Permission.WRITE_STORAGE,
+        Permission.MAKE_MEDIA,
+        Permission.READ_JOBS,
+        Permission.WRITE_JOBS,
+    }
+)
 ACCOUNT = frozenset(Permission)
 LIMITED = ACCOUNT - {Permission.WRITE_KEYS}
 """Of an `account` key with limits of its own: it must not make keys that have none."""
@@ -68,7 +77,13 @@ class Door:
         per_minute = principal.requests_per_minute or self.per_minute
         quota = await self._limiter.fetch(principal.owner_id, per_minute)
         request.state.told = quota.headers
-        caller = Caller(owner_id=principal.owner_id, key_id=principal.key_id, permissions=permissions_of(principal))
+        caller = Caller(
+            owner_id=principal.owner_id,
+            key_id=principal.key_id,
+            permissions=permissions_of(principal),
+            models=principal.models,
+            spending_limit=principal.spending_limit,
+        )
         if permission not in caller.permissions:
             raise PermissionDenied(_why_not(principal, permission))
         return caller

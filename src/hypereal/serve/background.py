@@ -6,6 +6,7 @@ import signal
 from hypereal import jobs
 from hypereal.accounts import worker as accounts
 from hypereal.conversations import worker as conversations
+from hypereal.gateway.media import worker as media
 from hypereal.jobs import worker as queue
 from hypereal.kit.db import Database, Feed
 from hypereal.kit.settings import Settings
@@ -21,8 +22,9 @@ SCHEDULES = (*conversations.SCHEDULES, *ledger.SCHEDULES, *queue.SCHEDULES, *web
 def engine(parts: Parts, feed: Feed) -> jobs.Engine:
     """An engine that knows every kind of job. FEED must not be started yet."""
     context = jobs.Context(database=parts.database, settings=parts.settings)
-    handlers = (*HANDLERS, *webhooks.handlers(parts.webhooks))
-    return jobs.Engine(context, feed, handlers, (*SCHEDULES, *storage.schedules(parts.storage)))
+    handlers = (*HANDLERS, *webhooks.handlers(parts.webhooks), *parts.media.handlers())
+    schedules = (*SCHEDULES, *storage.schedules(parts.storage), *media.schedules(parts.media.studio))
+    return jobs.Engine(context, feed, handlers, schedules)
 
 
 async def work(url: str, settings: Settings, secret: str) -> None:

@@ -31,14 +31,12 @@ from hypereal.limits import RateLimiter
 from hypereal.serve import background, openapi, operator_routes, tracing
 from hypereal.serve.api import Door, told_of
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
-from hypereal.serve.parts import api_routes, link_routes, open_parts
+from hypereal.serve.parts import ONE_BY_ONE, api_routes, link_routes, open_parts
 from hypereal.wire import DIALECTS
 
 TICK_S = 1.0
 JOBS_DRAIN_S = 3.0
 """Open answers had their time to end before; a job that is stopped is gone on with by another process."""
-ONE_BY_ONE = 10**9
-"""Shares of an owner's minute: so many that each request asks for itself. What is leased here, data processes lack."""
 
 
 class Control:
@@ -50,6 +48,7 @@ class Control:
         self._database = Database(spec.database_url, connections_max=read.database.connections_max)
         self._feed = Feed(spec.database_url)
         self._parts = open_parts(self._database, read, spec.secret)
+        self._parts.media.studio.waiters.listen(self._feed)
         self._engine = background.engine(self._parts, self._feed) if spec.runs_jobs else None
         self._catalog = _catalog(spec, read)
         self._api, self._links = api_routes(self._parts, self._find_model), link_routes(self._parts)
@@ -83,6 +82,7 @@ class Control:
             self._settings = settings.load(self._spec.config_path, self._spec.overrides)
             self._catalog = _catalog(self._spec, self._settings)
             self._door.per_minute = self._settings.limits.requests_per_minute
+            self._parts.reload(self._settings)
 
     def _dropped(self) -> dict[str, int]:
         """What was lost here, by what it is."""

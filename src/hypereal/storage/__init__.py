@@ -5,6 +5,7 @@
 """
 
 from hypereal.storage.faults import BucketAway, StorageFull
+from hypereal.storage.links import Links
 from hypereal.storage.objects import Kind, StoredObject, Sums
 from hypereal.storage.opening import OBJECTS, open_bucket, open_storage, probe
 from hypereal.storage.outputs import Copy, store_output
@@ -15,6 +16,7 @@ __all__ = [
     "BucketAway",
     "Copy",
     "Kind",
+    "Links",
     "NewObject",
     "Storage",
     "StorageFull",

@@ -30,6 +30,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     price: Mapping[str, Rate] | None = None
     """By what is priced: input, output, cache_read, ..."""
     intents: Sequence[str] = ()
+    unit: str | None = None
+    """What a price of media counts: 'image', 'second', ..."""
+    tiers: Mapping[str, int] | None = None
+    """Micro-credits per unit, by tier."""
 
 
 def openai_list(models: Sequence[ModelFacts]) -> bytes:
@@ -97,7 +101,10 @@ def _openai(model: ModelFacts) -> dict[str, Any]:
 
 
 def _price(model: ModelFacts) -> dict[str, Any] | None:
-    """Credits per million tokens, as exact decimal numbers."""
+    """Credits per million tokens, or per unit by tier, as exact decimal numbers."""
+    if model.tiers is not None:
+        tiers = {name: msgspec.Raw(credits(amount).encode()) for name, amount in model.tiers.items()}
+        return {"unit": f"credits_per_{model.unit}", "tiers": tiers}
     if model.price is None:
         return None
     rates = {name: msgspec.Raw(credits(rate).encode()) for name, rate in model.price.items()}

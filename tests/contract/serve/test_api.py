@@ -70,6 +70,9 @@ def _id_of(server: Server, caller: Caller, route: ApiRoute) -> str:
     if route.path.startswith("/v1/storage/"):
         announced = server.call("/v1/storage/upload", {"filename": "a", "kind": "input"}, caller.secret)
         return str(announced.json["id"])
+    if route.path.startswith(("/v1/jobs/", "/v1/videos/")):
+        asked = {"model": "gpt-4o-image", "prompt": "a fox"}
+        return str(server.call("/v1/images/generate", asked, caller.secret).json["resultId"])
     if route.path.startswith("/v1/webhooks/"):
         return str(server.call("/v1/webhooks/default", b"", caller.secret, method="GET").json["id"])
     return caller.key.id

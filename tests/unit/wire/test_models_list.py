@@ -40,6 +40,11 @@ def test_openai_entries_have_what_sdks_need_and_exact_prices() -> None:
     assert json.loads(openai_list(MODELS))["object"] == "list"
 
 
+def test_prices_of_media_are_told_by_tier() -> None:
+    entry = json.loads(openai_model(facts("kling-v3", kind="video", unit="second", tiers={"any": 8_400_000})))
+    assert entry["price"] == {"unit": "credits_per_second", "tiers": {"any": 8.4}}
+
+
 @pytest.mark.parametrize(
     ("query", "ids", "has_more"),
     [
