@@ -46,8 +46,8 @@ Every command works while the server runs and while it does not. Errors go to st
 and 2 for a wrong command line."""
 MODELS_INTRO = """\
 The built-in catalog. Prices are in dollars per million tokens; 100 credits are $1. `~` marks a value set by analogy,
-since no text gives it: check it, and set your own. Images and video are [made by jobs](../how-to/media.md); audio
-and GPU models are listed with their prices, and cannot be called in this version.
+since no text gives it: check it, and set your own. Images, video and speech are [made by jobs](../how-to/media.md);
+GPU models are listed with their prices, and cannot be called in this version.
 
 *Caches from*: the fewest tokens of a prefix that a marker in the request can keep in the vendor's cache. Where nothing
 stands, the vendor has no such markers.

@@ -58,7 +58,7 @@ class Studio:
         found = ordering.find(ways, kind, caller, wish)
         await ordering.check_materials(ways.materials, wish)
         origin = Origin(request_id=new_request_id(), endpoint=f"{kind.value}s/generate")
-        return await self.conductor.begin(caller, ordering.asked_of(kind, found, wish, origin, key))
+        return await self.conductor.begin(caller, ordering.asked_of(found, wish, origin, key))
 
     async def ended(self, job: MediaJob, within_s: float = WAIT_S_MAX) -> MediaJob:
         """The job once it has ended: as soon as its vendor allows, since it is asked all the time."""

@@ -9,6 +9,7 @@ from hypereal.catalog.loading import load
 from hypereal.catalog.media import MediaAsked, MediaOrder, MediaPrice, MediaRules, Unit, order_of
 from hypereal.catalog.model import INTENTS, Kind, Model, TargetSpec
 from hypereal.catalog.price import LongContext, Price, Rates, price_of, surcharged, worst_case
+from hypereal.catalog.sound import SoundAsked, SoundKind, SoundOrder, SoundRules, Voice, requests_of, sound_order_of
 from hypereal.catalog.surcharges import Surcharge, surcharges
 from hypereal.catalog.versions import PriceVersion, cancel_price, current_prices, in_force, list_prices, set_price
 
@@ -28,9 +29,14 @@ __all__ = [
     "PriceCache",
     "PriceVersion",
     "Rates",
+    "SoundAsked",
+    "SoundKind",
+    "SoundOrder",
+    "SoundRules",
     "Surcharge",
     "TargetSpec",
     "Unit",
+    "Voice",
     "cancel_price",
     "current_prices",
     "in_force",
@@ -38,7 +44,9 @@ __all__ = [
     "load",
     "order_of",
     "price_of",
+    "requests_of",
     "set_price",
+    "sound_order_of",
     "surcharged",
     "surcharges",
     "worst_case",

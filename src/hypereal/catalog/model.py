@@ -7,6 +7,7 @@ import msgspec
 
 from hypereal.catalog.media import MediaPrice, MediaRules
 from hypereal.catalog.price import Price
+from hypereal.catalog.sound import SoundRules
 from hypereal.kit.dialects import Dialect
 
 
@@ -69,7 +70,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """None: not known, so the model cannot be called; or it is priced by the piece."""
     media_price: MediaPrice | None
     media: MediaRules | None
-    """What it takes, where it makes pictures, video or sound."""
+    """What it takes, where it makes pictures or video."""
     context_tokens_max: int
     output_tokens_max: int
     cache_tokens_min: int | None
@@ -82,3 +83,5 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """The fields set by analogy and not from a text, e.g. 'price', 'price.cache_read', 'context_tokens_max'."""
     sources: Mapping[str, str]
     """Field -> where its value was written: 'built-in', 'hypereal.toml'; fields not named here are derived."""
+    sound: SoundRules | None = None
+    """What it takes, where it makes or hears speech."""

@@ -12,6 +12,8 @@ from hypereal.catalog.media import ANY, MediaPrice, MediaRules, Unit
 from hypereal.catalog.media_tables import MediaTable, rules_of
 from hypereal.catalog.model import ABILITIES, INTENTS, Kind, Model, TargetSpec
 from hypereal.catalog.price import LongContext, Price, Rates
+from hypereal.catalog.sound import SoundRules
+from hypereal.catalog.sound_tables import SoundTable, sound_of
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.money import MICRO_PER_CREDIT, MICRO_PER_DOLLAR, Micro, Rate, rate_from_dollars
 
@@ -84,6 +86,7 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     price: PriceTable | None = None
     media_price: MediaPriceTable | None = None
     media: MediaTable | None = None
+    sound: SoundTable | None = None
     cache_ratio: CacheRatio = CacheRatio()
     context_tokens_max: _Count | None = None
     output_tokens_max: _Count | None = None
@@ -128,6 +131,7 @@ def model_of(
         price=price,
         media_price=_media_price(read.media_price, assumed) if read.media_price else None,
         media=_media(read, assumed),
+        sound=_sound(read, providers, assumed),
         context_tokens_max=read.context_tokens_max or CONTEXT_TOKENS_UNKNOWN,
         output_tokens_max=read.output_tokens_max or OUTPUT_TOKENS_UNKNOWN,
         cache_tokens_min=read.cache_tokens_min,
@@ -252,6 +256,22 @@ def _media(read: ModelTable, assumed: set[str]) -> MediaRules | None:
             if tier not in tiers:
                 raise ValueError(f"media: media_price has no tier {tier!r}")
     return rules
+
+
+def _sound(read: ModelTable, providers: Collection[str], assumed: set[str]) -> SoundRules | None:
+    if read.sound is None:
+        return None
+    if read.kind is not Kind.AUDIO:
+        raise ValueError(f"sound: only models of kind audio have it, not {read.kind}")
+    if read.media_price is not None and (read.media_price.per is not Unit.REQUEST or _is_tiered(read.media_price)):
+        raise ValueError("media_price: a model of sound is priced per request, with one number of credits")
+    if read.sound.assumed:
+        assumed.add("sound")
+    return sound_of(read.sound, providers)
+
+
+def _is_tiered(price: MediaPriceTable) -> bool:
+    return isinstance(price.credits, dict)
 
 
 def _rate(name: str, dollars: Decimal, is_free: bool) -> Rate:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
+from hypereal.catalog import SoundKind
 from hypereal.kit.errors import InvalidRequest, RequestTooLarge
 
 MODEL_CHARS_MAX = 200
@@ -62,6 +63,19 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Any]
     """What else was written: drivers know what of it goes on."""
     body: bytes
+    sounds: frozenset[SoundKind] = frozenset()
+    """What the endpoint is for, where it is for sound; empty for any."""
+    text: str = ""
+    """What is to be spoken."""
+    voice: str | None = None
+    audio: str | None = None
+    """A recording; a data URL once it was brought in."""
+    audio_s: float | None = None
+    """How long it is, once that is known."""
+    language: str | None = None
+    speed: float = 1.0
+    answer_format: str | None = None
+    """Of a transcript: 'srt', ..."""
 
 
 async def body_in(request: Request, bytes_max: int) -> bytes:
@@ -76,6 +90,11 @@ async def body_in(request: Request, bytes_max: int) -> bytes:
 
 def read_wish(raw: bytes) -> Wish:
     """RAW, a JSON body, as a wish. Raises InvalidRequest that names the field."""
+    return wish_of(decoded(raw), raw)
+
+
+def decoded(raw: bytes) -> dict[str, Any]:
+    """RAW, a JSON object. Raises InvalidRequest."""
     try:
         fields = msgspec.json.decode(raw, type=dict[str, Any])
         msgspec.json.encode(fields)  # half a surrogate pair is decoded, but is no text
@@ -83,40 +102,40 @@ def read_wish(raw: bytes) -> Wish:
         raise InvalidRequest("The body is not a JSON object.") from None
     if b"\\u0000" in raw:
         raise InvalidRequest("The body holds a NUL character, which no text of ours may.")
-    return wish_of(fields, raw)
+    return fields
 
 
 def wish_of(given: Fields, body: bytes) -> Wish:
     """GIVEN as a wish. Raises InvalidRequest that names the field."""
-    fields = _flat(given)
+    fields = flat(given)
     if len(fields) > FIELDS_MAX:
         raise InvalidRequest(f"The body has more than {FIELDS_MAX} members.")
-    response_format = _text(fields, "response_format")
+    response_format = text_of(fields, "response_format")
     return Wish(
-        model=_text(fields, "model", MODEL_CHARS_MAX),
-        intent=_text(fields, "intent", MODEL_CHARS_MAX),
-        prompt=_text(fields, "prompt", TEXT_CHARS_MAX) or "",
+        model=text_of(fields, "model", MODEL_CHARS_MAX),
+        intent=text_of(fields, "intent", MODEL_CHARS_MAX),
+        prompt=text_of(fields, "prompt", TEXT_CHARS_MAX) or "",
         n=_whole(fields, "n", 0, 10**6) or 1,
-        size=_text(fields, "size"),
-        aspect_ratio=_text(fields, "aspect_ratio"),
-        resolution=_text(fields, "resolution"),
-        quality=_text(fields, "quality"),
+        size=text_of(fields, "size"),
+        aspect_ratio=text_of(fields, "aspect_ratio"),
+        resolution=text_of(fields, "resolution"),
+        quality=text_of(fields, "quality"),
         duration_s=_whole(fields, "duration", 1, SECONDS_MAX),
         references=_references(fields),
-        last_image=_url(fields.get("last_image_url"), "last_image_url"),
-        mask=_url(fields.get("mask"), "mask"),
+        last_image=url_of(fields.get("last_image_url"), "last_image_url"),
+        mask=url_of(fields.get("mask"), "mask"),
         seed=_whole(fields, "seed", 0, 2**63 - 1),
-        format=_text(fields, "output_format"),
+        format=text_of(fields, "output_format"),
         wants_base64=response_format == "b64_json",
         webhook_url=_webhook_url(fields),
-        user=(_text(fields, "user", TEXT_CHARS_MAX) or "")[:USER_CHARS_MAX] or None,
+        user=(text_of(fields, "user", TEXT_CHARS_MAX) or "")[:USER_CHARS_MAX] or None,
         metadata=_metadata(fields),
         extra={name: value for name, value in fields.items() if name not in _KNOWN},
         body=body,
     )
 
 
-def _flat(given: Fields) -> dict[str, Any]:
+def flat(given: Fields) -> dict[str, Any]:
     """What stands under `input` counts where nothing is written beside it."""
     inner = given.get("input")
     if inner is not None and not isinstance(inner, Mapping):
@@ -125,7 +144,8 @@ def _flat(given: Fields) -> dict[str, Any]:
     return {_NAMES.get(name, name): value for name, value in both.items() if value is not None}
 
 
-def _text(fields: Fields, name: str, chars_max: int = 200) -> str | None:
+def text_of(fields: Fields, name: str, chars_max: int = 200) -> str | None:
+    """The text NAME; None where there is none, or an empty one. Raises InvalidRequest."""
     value = fields.get(name)
     if value is None or value == "":
         return None
@@ -156,11 +176,11 @@ def _references(fields: Fields) -> tuple[str, ...]:
         listed: Sequence[Any] = value if isinstance(value, list) else [] if value is None else [value]
         if len(listed) > REFERENCES_MAX:
             raise InvalidRequest(f"{name}: more than {REFERENCES_MAX}.", param=name)
-        found += [url for one in listed if (url := _url(one, name)) is not None]
+        found += [url for one in listed if (url := url_of(one, name)) is not None]
     return tuple(dict.fromkeys(found))
 
 
-def _url(value: Any, name: str) -> str | None:
+def url_of(value: Any, name: str) -> str | None:
     """A URL as such, or as clients wrap it: `{"url": …}`, `{"image_url": …}`."""
     if isinstance(value, Mapping):
         value = value.get("url") or value.get("image_url")
@@ -174,7 +194,7 @@ def _url(value: Any, name: str) -> str | None:
 
 def _webhook_url(fields: Fields) -> tuple[str, str] | None:
     for name in ("webhook_url", "webhookUrl"):
-        value = _text(fields, name, 8192)
+        value = text_of(fields, name, 8192)
         if value is not None:
             return value, name
     return None

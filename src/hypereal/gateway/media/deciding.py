@@ -56,7 +56,7 @@ async def go_on(studio: Studio, todo: Job, job: MediaJob, parts: list[Part], *, 
 def completed(job: MediaJob, made: list[Made]) -> End:
     """JOB is done, with what was MADE of it."""
     kept = tuple(one for one in made if one.object_id is not None)
-    return End(state=State.COMPLETED, cost=cost_of(job, len(kept)), outputs=kept)
+    return End(state=State.COMPLETED, cost=cost_of(job, kept), outputs=kept)
 
 
 async def fall_over(studio: Studio, todo: Job, job: MediaJob, parts: list[Part]) -> Outcome:

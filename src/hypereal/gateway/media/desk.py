@@ -1,7 +1,9 @@
 """The desk of the media routes: reads what is wanted, counts it, begins the job, and logs what is refused."""
 
+from collections.abc import Callable
 from time import time
 
+import msgspec
 from starlette.requests import Request
 
 from hypereal import ledger
@@ -50,11 +52,21 @@ class Desk:
         self._limiter = limiter
         self._public_url = public_url
 
-    async def begin(self, request: Request, caller: Caller, kind: Kind, endpoint: str) -> tuple[MediaJob, Wish]:
-        """The job that REQUEST, with a JSON body, comes to. Raises what the caller is told, and logs that."""
+    async def begin(
+        self,
+        request: Request,
+        caller: Caller,
+        kind: Kind,
+        endpoint: str,
+        read: Callable[[bytes], Wish] = read_wish,
+    ) -> tuple[MediaJob, Wish]:
+        """The job that REQUEST, with a JSON body that READ reads, comes to.
+
+        Raises what the caller is told, and logs that.
+        """
         began_s = time()
         try:
-            wish = read_wish(await self.body(request))
+            wish = read(await self.body(request))
         except HyperealError as error:
             await self._log(caller, None, _origin(request, endpoint, None), error, began_s)
             raise
@@ -81,11 +93,15 @@ class Desk:
         studio = self.conductor.studio
         await self._limiter.fetch(AccountId(f"{caller.owner_id}/submissions"), self.per_minute)
         found = find(studio.ways, kind, caller, wish)
+        if wish.audio is not None:
+            audio, audio_s = await studio.materials.listen(wish.audio)
+            wish = msgspec.structs.replace(wish, audio=audio, audio_s=audio_s)
+            found = find(studio.ways, kind, caller, wish)
         await check_materials(studio.materials, wish)
         if wish.webhook_url is not None:
             await studio.webhooks.check_url(*wish.webhook_url)
         key = request.headers.get("idempotency-key")
-        return await self.conductor.begin(caller, asked_of(kind, found, wish, origin, key))
+        return await self.conductor.begin(caller, asked_of(found, wish, origin, key))
 
     async def _log(
         self, caller: Caller, wish: Wish | None, origin: Origin, error: HyperealError, began_s: float

@@ -1,12 +1,13 @@
 """How a job ends: its state, its money, its row in the request log and its events are one transaction."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
 from hypereal import jobs, ledger
-from hypereal.catalog import Unit
+from hypereal.catalog import Unit, requests_of
 from hypereal.gateway.media import store
 from hypereal.gateway.media.job import Made, MediaJob, Problem, State, job_of
 from hypereal.gateway.media.showing import shown
@@ -63,9 +64,12 @@ async def told(studio: Studio, job: MediaJob) -> None:
         await store.tell(connection, CHANNEL, job.id)
 
 
-def cost_of(job: MediaJob, made: int) -> Micro:
-    """What MADE outputs of JOB cost."""
-    return Micro(job.units // job.n * min(made, job.n) * job.unit_price)
+def cost_of(job: MediaJob, made: Sequence[Made]) -> Micro:
+    """What MADE, the outputs of JOB, cost. Speech is paid by how long it became; where that cannot be told, as held."""
+    units = job.units // job.n * min(len(made), job.n)
+    if job.per is Unit.REQUEST and made and made[0].seconds is not None:
+        units = min(units, requests_of(made[0].seconds))
+    return Micro(units * job.unit_price)
 
 
 def cost_of_cancelled(job: MediaJob, *, is_stopped: bool) -> Micro:

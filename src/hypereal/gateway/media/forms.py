@@ -1,6 +1,7 @@
 """Forms with files (multipart/form-data), as OpenAI's clients send pictures: read as the JSON that says the same."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,7 +25,9 @@ def is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
-async def read_form(desk: Desk, request: Request, listed: str) -> Wish:
+async def read_form(
+    desk: Desk, request: Request, listed: str, read: Callable[[dict[str, Any], bytes], Wish] = wish_of
+) -> Wish:
     """The form of REQUEST as a wish; the field LISTED may be there several times, also as `LISTED[]`.
 
     Raises InvalidRequest, RequestTooLarge.
@@ -39,7 +42,7 @@ async def read_form(desk: Desk, request: Request, listed: str) -> Wish:
         fields = await _fields(form, listed)
     finally:
         await form.close()
-    return wish_of(fields, msgspec.json.encode(fields))  # the form itself has another boundary each time
+    return read(fields, msgspec.json.encode(fields))  # the form itself has another boundary each time
 
 
 async def _fields(form: FormData, listed: str) -> dict[str, Any]:

@@ -63,6 +63,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int | None = None
     extra: Mapping[str, Any] = {}
     webhook_url: str | None = None
+    text: str = ""
+    voices: Mapping[str, str] = {}
+    """Of the voice that is wanted: its id at each provider that has it."""
+    audio: str | None = None
+    """A data URL."""
+    language: str | None = None
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,6 +82,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_gone: bool = False
     """The vendor gives it no more."""
     revised_prompt: str | None = None
+    seconds: float | None = None
+    """How long speech lasts, where that is what it is paid by."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

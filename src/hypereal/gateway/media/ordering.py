@@ -4,7 +4,17 @@ from collections.abc import Iterator
 
 import msgspec
 
-from hypereal.catalog import Kind, MediaAsked, MediaOrder, Model, order_of
+from hypereal.catalog import (
+    Kind,
+    MediaAsked,
+    MediaOrder,
+    Model,
+    SoundAsked,
+    SoundKind,
+    SoundOrder,
+    order_of,
+    sound_order_of,
+)
 from hypereal.gateway.media.asking import Wish
 from hypereal.gateway.media.conductor import Asked
 from hypereal.gateway.media.job import Ask, Origin
@@ -15,6 +25,12 @@ from hypereal.kit.errors import InvalidRequest, PermissionDenied, UnknownModel
 from hypereal.providers.drivers import Kind as WorkKind
 
 ROUTES = {Kind.IMAGE: "/v1/images/generations", Kind.VIDEO: "/v1/videos/generate", Kind.AUDIO: "/v1/audio/generations"}
+SOUND_ROUTES = {SoundKind.SPEECH: "/v1/audio/speech", SoundKind.TRANSCRIPT: "/v1/audio/transcriptions"}
+WORK = {
+    SoundKind.SPEECH: WorkKind.SPEECH,
+    SoundKind.CLONE: WorkKind.CLONE,
+    SoundKind.TRANSCRIPT: WorkKind.TRANSCRIPT,
+}
 CHAT_ROUTES = "/v1/chat/completions, /v1/messages, /v1/responses or /v1/gemini"
 
 
@@ -49,6 +65,7 @@ def _named(ways: Ways, kind: Kind, caller: Caller, wish: Wish, name: str) -> Fou
             code="wrong_endpoint",
             param="model",
         )
+    _check_sound(model, wish)
     if caller.models is not None and model.id not in caller.models:
         raise PermissionDenied(f"This key may not call '{model.id}'.")
     if model.media_price is None:
@@ -58,14 +75,29 @@ def _named(ways: Ways, kind: Kind, caller: Caller, wish: Wish, name: str) -> Fou
             param="model",
         )
     order = _order(model, wish)
-    targets = ways.targets(model, work_of(kind, wish))
+    work, voice = work_of(model, wish), order.voice if isinstance(order, SoundOrder) else None
+    targets = ways.targets(model, work, voice)
     if not targets:
+        mending = "leave out the reference images, or use another model." if wish.references else "use another model."
         raise InvalidRequest(
-            f"No provider of '{model.id}' that is set up here can do this: "
-            + ("leave out the reference images, or use another model." if wish.references else "use another model."),
+            ways.missing(model, work) or f"No provider of '{model.id}' that is set up here can do this: {mending}",
+            code="no_provider",
             param="model",
         )
     return Found(model=model, order=order, targets=targets)
+
+
+def _check_sound(model: Model, wish: Wish) -> None:
+    """Models of speech and of transcripts have endpoints of their own."""
+    if model.sound is None and model.kind is Kind.AUDIO:
+        raise InvalidRequest(
+            f"The catalog does not say what '{model.id}' takes: the operator sets `sound`.", param="model"
+        )
+    if model.sound is not None and wish.sounds and model.sound.kind not in wish.sounds:
+        route = SOUND_ROUTES.get(model.sound.kind, ROUTES[Kind.AUDIO])
+        raise InvalidRequest(
+            f"Model '{model.id}' is not served here: use {route}.", code="wrong_endpoint", param="model"
+        )
 
 
 def _intended(ways: Ways, kind: Kind, caller: Caller, wish: Wish, intent: str) -> Found:
@@ -99,6 +131,17 @@ def _ids(ways: Ways, kind: Kind) -> list[str]:
 
 
 def _order(model: Model, wish: Wish) -> MediaOrder:
+    if model.sound is not None:
+        assert model.media_price is not None
+        sound = SoundAsked(
+            text=wish.text,
+            voice=wish.voice,
+            format=wish.format,
+            speed=wish.speed,
+            has_audio=wish.audio is not None,
+            audio_s=wish.audio_s,
+        )
+        return sound_order_of(model.sound, model.media_price, sound)
     assert model.media is not None and model.media_price is not None
     given = (*wish.references, *((wish.mask,) if wish.mask else ()), *((wish.last_image,) if wish.last_image else ()))
     asked = MediaAsked(
@@ -115,9 +158,11 @@ def _order(model: Model, wish: Wish) -> MediaOrder:
     return order_of(model.media, model.media_price, asked)
 
 
-def work_of(kind: Kind, wish: Wish) -> WorkKind:
-    """What is to be done for WISH."""
-    if kind is Kind.VIDEO:
+def work_of(model: Model, wish: Wish) -> WorkKind:
+    """What MODEL is to do for WISH."""
+    if model.sound is not None:
+        return WORK[model.sound.kind]
+    if model.kind is Kind.VIDEO:
         return WorkKind.VIDEO
     return WorkKind.IMAGE_EDIT if wish.references else WorkKind.IMAGE
 
@@ -131,11 +176,12 @@ async def check_materials(materials: Materials, wish: Wish) -> None:
             await materials.check(given, field)
 
 
-def asked_of(kind: Kind, found: Found, wish: Wish, origin: Origin, idempotency_key: str | None) -> Asked:
+def asked_of(found: Found, wish: Wish, origin: Origin, idempotency_key: str | None) -> Asked:
     """What the conductor begins."""
     order = found.order
+    sound = order if isinstance(order, SoundOrder) else None
     ask = Ask(
-        kind=work_of(kind, wish),
+        kind=work_of(found.model, wish),
         prompt=wish.prompt,
         size=order.size,
         aspect_ratio=order.aspect_ratio,
@@ -145,10 +191,14 @@ def asked_of(kind: Kind, found: Found, wish: Wish, origin: Origin, idempotency_k
         references=wish.references,
         mask=wish.mask,
         last_image=wish.last_image,
-        format=wish.format,
+        format=wish.format if sound is None else sound.format,
         seed=wish.seed,
         extra=wish.extra,
         webhook_url=None if wish.webhook_url is None else wish.webhook_url[0],
+        text=wish.text,
+        voices=sound.voice.ids if sound is not None and sound.voice is not None else {},
+        audio=wish.audio,
+        language=wish.language,
     )
     return Asked(
         model=found.model,

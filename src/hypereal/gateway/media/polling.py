@@ -24,7 +24,12 @@ POLL_S_MAX = 30.0
 SILENT_S = 10.0
 """Before a vendor that did not answer a poll is asked again."""
 CANCEL_S = 1.0
-KINDS = {"image": WorkKind.IMAGE, "video": WorkKind.VIDEO}
+KINDS = {
+    "image": (WorkKind.IMAGE, WorkKind.IMAGE_EDIT),
+    "video": (WorkKind.VIDEO,),
+    "audio": (WorkKind.SPEECH, WorkKind.CLONE, WorkKind.TRANSCRIPT),
+}
+"""Kinds of work of a kind of job, all at the same vendor."""
 QUEUED, POLLING, SILENT = "queued upstream", "polling", "polling: the provider does not answer"
 
 
@@ -54,9 +59,8 @@ async def poll(studio: Studio, todo: Job) -> Outcome:
 
 
 def way_of(studio: Studio, job: MediaJob) -> Way | None:
-    """The way by which the parts were begun. Editing is another kind of work, at the same vendor."""
-    kinds = [KINDS[job.kind]] if job.kind != "image" else [WorkKind.IMAGE, WorkKind.IMAGE_EDIT]
-    return next((way for kind in kinds if (way := studio.ways.of(job.target_name, kind)) is not None), None)
+    """The way by which the parts were begun."""
+    return next((way for kind in KINDS[job.kind] if (way := studio.ways.of(job.target_name, kind)) is not None), None)
 
 
 async def _cancel(way: Way, parts: list[Part]) -> bool:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from starlette.requests import Request
 
+from hypereal.gateway.media.audio import AudioRoutes
 from hypereal.gateway.media.desk import Desk
 from hypereal.gateway.media.images import ImageRoutes
 from hypereal.gateway.media.job import MediaJob
@@ -76,7 +77,12 @@ class JobRoutes:
 
 def routes(desk: Desk) -> list[ApiRoute]:
     """Every route of media."""
-    return [*JobRoutes(desk).declared(), *ImageRoutes(desk).declared(), *VideoRoutes(desk).declared()]
+    return [
+        *JobRoutes(desk).declared(),
+        *ImageRoutes(desk).declared(),
+        *VideoRoutes(desk).declared(),
+        *AudioRoutes(desk).declared(),
+    ]
 
 
 def _id_in(request: Request) -> JobId:

@@ -11,17 +11,22 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from hypereal import jobs
-from hypereal.gateway.media import store
+from hypereal.gateway.media import sounds, store
 from hypereal.gateway.media.deciding import UNKNOWN, failed, fall_over, go_on, is_overdue, timed_out
 from hypereal.gateway.media.ending import End, conclude
 from hypereal.gateway.media.job import Ask, Made, MediaJob, Part, PartState, Problem, State
 from hypereal.gateway.media.materials import CannotBring
+from hypereal.gateway.media.sounds import ENDINGS as ENDING_OF
 from hypereal.gateway.media.studio import Studio, current, number_from
+from hypereal.gateway.media.transcripts import CONTENT_TYPE as TRANSCRIPT
+from hypereal.gateway.media.transcripts import transcript_of
 from hypereal.gateway.media.ways import ELSEWHERE, UNSUPPORTED, Way
 from hypereal.jobs import Done, Job, Outcome
+from hypereal.kit import media_types
 from hypereal.kit.errors import InvalidRequest, UnusableUrl
 from hypereal.providers.drivers import (
     Accepted,
+    Facts,
     Failed,
     Fault,
     FaultKind,
@@ -39,6 +44,7 @@ PAUSE_S = (0.5, 1.5)
 KEEP_TRIES_MAX = 5
 KEEP_PAUSE_S = 2.0
 ENDINGS = {"image": ".png", "video": ".mp4", "audio": ".mp3"}
+AUDIO_ENDINGS = {TRANSCRIPT: ".json"} | {kind: f".{ENDING_OF.get(name, name)}" for name, kind in sounds.TYPES.items()}
 
 
 async def submit(studio: Studio, todo: Job) -> Outcome:
@@ -176,7 +182,8 @@ async def became(studio: Studio, job: MediaJob, part: Part, said: Said) -> Part:
         case Accepted():
             return msgspec.structs.replace(part, state=PartState.RUNNING, task=said.task)
         case Finished():
-            made = [await _made(studio, job, part, place, one) for place, one in enumerate(said.outputs[: part.n])]
+            given = [await asyncio.to_thread(_readied, one, said.facts) for one in said.outputs[: part.n]]
+            made = [await _made(studio, job, part, place, *one) for place, one in enumerate(given)]
             return msgspec.structs.replace(part, state=PartState.MADE, outputs=tuple(made))
         case Failed():
             return msgspec.structs.replace(part, state=PartState.FAILED, fault=said.fault)
@@ -186,9 +193,25 @@ async def became(studio: Studio, job: MediaJob, part: Part, said: Said) -> Part:
             return part
 
 
-async def _made(studio: Studio, job: MediaJob, part: Part, place: int, output: Output) -> Made:
+def _readied(output: Output, facts: Facts) -> tuple[Output, float | None]:
+    """OUTPUT as it is stored: of a transcript, a file; and how long speech lasts, where its bytes are here and tell."""
+    if not output.url and not output.body:
+        body = msgspec.json.encode(transcript_of(output, facts.duration_ms))
+        return msgspec.structs.replace(output, body=body, content_type=TRANSCRIPT), None
+    content_type = media_types.settle(output.content_type, output.body[: media_types.SNIFFED_BYTES])
+    if not content_type.startswith("audio/"):
+        return output, None
+    try:
+        return output, sounds.seconds_of(output.body, content_type)
+    except sounds.BadRecording:
+        return output, None
+
+
+async def _made(studio: Studio, job: MediaJob, part: Part, place: int, output: Output, seconds: float | None) -> Made:
+    name = "transcript" if output.content_type == TRANSCRIPT else f"{job.kind}-{place + 1}"
     made = Made(
-        filename=f"{job.kind}-{place + 1}{ENDINGS[job.kind]}",
+        filename=name + AUDIO_ENDINGS.get(output.content_type, ENDINGS[job.kind]),
+        seconds=seconds,
         content_type=output.content_type,
         url=output.url,
         needs_credential=output.needs_credential,

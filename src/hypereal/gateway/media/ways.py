@@ -6,11 +6,13 @@ from typing import Protocol
 
 import msgspec
 
-from hypereal.catalog import Catalog, Model
+from hypereal.catalog import Catalog, Model, TargetSpec, Voice
+from hypereal.gateway.media import speaking
 from hypereal.gateway.media.drawing import DrawnHere
 from hypereal.gateway.media.job import Ask, Made
 from hypereal.gateway.media.materials import Materials
 from hypereal.gateway.media.sending import NotAnswered, NotSent, Sender, pieces_of
+from hypereal.gateway.media.speaking import SpokenHere
 from hypereal.kit.errors import UnusableUrl
 from hypereal.kit.ids import AccountId
 from hypereal.providers import LOCAL, Provider
@@ -139,6 +141,12 @@ class VendorWay:
             format=ask.format,
             seed=ask.seed,
             extra=ask.extra,
+            text=ask.text,
+            voice=_voice_at(self._provider, ask.voices),
+            audio=None
+            if ask.audio is None
+            else await self._materials.bring_recording(owner_id, ask.audio, self._takes, f"{name}/in/audio"),
+            language=ask.language,
         )
 
     async def submit(self, work: Work, key_number: int) -> Outcome:
@@ -228,7 +236,7 @@ class Ways:
         self._providers = providers
         self._sender = sender
         self.materials = materials
-        self._here = DrawnHere(materials)
+        self._here: tuple[DrawnHere | SpokenHere, ...] = (DrawnHere(materials), SpokenHere(materials))
         self._rests: dict[str, float] = {}
         """Of targets that failed: until when (`time.monotonic`) others are asked first."""
 
@@ -262,24 +270,33 @@ class Ways:
         elif fault.kind in _ILL and fault.code != UNSUPPORTED and len(self._rests) < RESTS_MAX:
             self._rests[target] = time.monotonic() + REST_S
 
-    def targets(self, model: Model, kind: Kind) -> tuple[str, ...]:
+    def targets(self, model: Model, kind: Kind, voice: Voice | None = None) -> tuple[str, ...]:
         """The targets of MODEL that have a credential and can do KIND, in order of preference: the ill ones last.
 
-        Where no target has a credential at all, it is drawn here. Empty: those that have one cannot do it.
+        Where no target has a credential at all, it is made here, whatever the VOICE. Empty: those that have one cannot
+        do it, or do not have the voice.
         """
-        usable = [spec for spec in model.targets if self._is_usable(spec.provider)]
+        usable = self._usable(model)
         if not usable:
             here = f"{LOCAL}:{model.id}"
             return (here,) if self.of(here, kind) is not None else ()
-        names = (f"{spec.provider}:{spec.model}" for spec in usable)
+        names = (
+            f"{spec.provider}:{spec.model}"
+            for spec in usable
+            if voice is None or _voice_at(self._providers[spec.provider], voice.ids) is not None
+        )
         able = [name for name in names if self.of(name, kind) is not None]
         return tuple(sorted(able, key=lambda name: not self.is_healthy((name,))))
+
+    def missing(self, model: Model, kind: Kind) -> str | None:
+        """What to install so that KIND can be made here, where no target of MODEL has a credential."""
+        return None if self._usable(model) else speaking.missing(kind)
 
     def of(self, target: str, kind: Kind) -> Way | None:
         """The way to TARGET; None where settings or drivers have none (any more)."""
         name, _, model = target.partition(":")
         if name == LOCAL:
-            return self._here if kind in self._here.kinds else None
+            return next((way for way in self._here if kind in way.kinds), None)
         provider = self._providers.get(name)
         if provider is None or provider.driver is None or not provider.is_usable:
             return None
@@ -289,9 +306,17 @@ class Ways:
             return None
         return VendorWay(provider, driver, route, model=model, sender=self._sender, materials=self.materials)
 
+    def _usable(self, model: Model) -> list[TargetSpec]:
+        return [spec for spec in model.targets if self._is_usable(spec.provider)]
+
     def _is_usable(self, name: str) -> bool:
         provider = self._providers.get(name)
         return provider is not None and provider.is_usable and name != LOCAL
+
+
+def _voice_at(provider: Provider, ids: Mapping[str, str]) -> str | None:
+    """The id of a voice at PROVIDER: by its name, or, of an operator's own, by whom it speaks like."""
+    return ids.get(provider.name) or ids.get(provider.driver or "")
 
 
 def _fault(what: str, detail: str, code: str = "") -> Fault:

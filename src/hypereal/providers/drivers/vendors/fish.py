@@ -19,6 +19,7 @@ EXTRAS = frozenset(
     {"latency", "chunk_length", "normalize", "temperature", "top_p", "repetition_penalty", "prosody"}
     | {"sample_rate", "mp3_bitrate", "opus_bitrate", "condition_on_previous_chunks", "reference_text"}
 )
+FORMATS = (None, "mp3", "wav", "pcm", "opus")
 SECONDS_MAX = 10_000
 """The vendor's two descriptions of `duration` differ: what is above this is milliseconds."""
 
@@ -38,6 +39,8 @@ def _clone(work: Work) -> Request:
 
 
 def _members(work: Work) -> dict[str, Any]:
+    if work.format not in FORMATS:
+        raise ValueError(f"response_format: this model makes {', '.join(filter(None, FORMATS))}.")
     members = {**work.extra, "text": work.text, "reference_id": work.voice, "format": work.format}
     return {name: value for name, value in members.items() if value is not None and name != "reference_text"}
 
