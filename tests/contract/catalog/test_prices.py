@@ -149,7 +149,8 @@ async def test_without_a_database_the_prices_stay(database_url):
 
 MODELS = load({}, {"openai": frozenset(Dialect)} | dict.fromkeys(
     ("anthropic", "google", "toapis", "openrouter", "bedrock", "vertex", "dashscope", "deepseek", "minimax", "moonshot",
-     "zai", "xai", "ark", "bfl", "fal", "kling", "replicate", "vidu", "fish", "elevenlabs"), frozenset(Dialect)))  # fmt: skip
+     "zai", "xai", "ark", "bfl", "fal", "kling", "replicate", "vidu", "fish", "elevenlabs"),
+    frozenset(Dialect)))  # fmt: skip
 
 
 def test_a_set_price_wins_over_the_files_under_every_name_of_its_model():
