@@ -42,7 +42,8 @@ win over the file, options of the command line over both. An unknown key in the 
 `HYPEREAL_` variable only warns. After SIGHUP, `[providers]`, `[models]`, `limits.requests_per_minute` and
 `server.body_bytes_max` are read again; the rest needs a restart."""
 COMMANDS_INTRO = """\
-Every command works while the server runs and while it does not. Errors go to stderr; the exit code is 1 for a failure
+`chat`, `images`, `videos`, `speak`, `transcribe` and `jobs` ask a server over HTTP. Every other command works while the
+server runs and while it does not. Errors go to stderr; the exit code is 1 for a failure
 and 2 for a wrong command line."""
 MODELS_INTRO = """\
 The built-in catalog. Prices are in dollars per million tokens; 100 credits are $1. `~` marks a value set by analogy,

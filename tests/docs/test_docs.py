@@ -71,6 +71,7 @@ def test_what_a_page_says_to_run_runs(page: Path, own_server: Server, scripted_u
         "ACME_API_KEY": UPSTREAM_KEY,
         "HYPEREAL_DATA_DIR": str(own_server.data_dir),
         "HYPEREAL_API_KEY": own_server.caller().secret,
+        "HYPEREAL_BASE_URL": own_server.url,
         "HYPEREAL_ACCOUNT_KEY": own_server.caller(scopes=frozenset({"inference", "account"})).secret,
     }
     done = subprocess.run(

@@ -27,6 +27,12 @@ COMMANDS: Mapping[str, str] = {
     "usage": "Show what each model brought and cost, over all wallets.",
     "backup": "Save all of it to one file, while it serves.",
     "restore": "Bring a backup to life: its database and its secret, here.",
+    "chat": "Ask a language model, and see its answer as it comes.",
+    "images": "Make images, and save them.",
+    "videos": "Make a video, wait for it, and save it.",
+    "speak": "Speak a text, and save it.",
+    "transcribe": "Write down what a recording says.",
+    "jobs": "Watch your media jobs: list, show, wait, cancel.",
     "audit": "Check that the sums of all wallets agree with what was entered.",
 }
 """The name of a module of `commands/`, and the first line of its help."""
@@ -79,7 +85,8 @@ def root(
 ) -> None:
     """One API, one key and one prepaid wallet for every AI model.
 
-    `hypereal serve` is all it takes; every other command works while the server runs and while it does not.
+    `hypereal serve` is all it takes. chat, images, videos, speak, transcribe and jobs ask a server over HTTP; every
+    other command works while the server runs and while it does not.
     """
 
 

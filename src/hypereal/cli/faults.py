@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import typer
 
+from hypereal.cli.client import CannotAsk
 from hypereal.kit import log
 from hypereal.kit.db import UNREACHABLE
 from hypereal.kit.errors import HyperealError
@@ -21,7 +22,7 @@ def explained() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # Typer ends quietly: whoever read our output has enough
-    except (BadSettings, CannotServe, HyperealError, *UNREACHABLE) as error:
+    except (BadSettings, CannotAsk, CannotServe, HyperealError, *UNREACHABLE) as error:
         sys.stderr.write(f"hypereal: {message_of(error)}\n")
         raise typer.Exit(1) from None
 
@@ -33,7 +34,7 @@ def message_of(error: Exception) -> str:
             return f"{path} is not for this user. Run hypereal as the user that serves, or as root."
         case OSError(filename=str(path), strerror=str(reason)):
             return f"{path}: {reason}."
-        case BadSettings() | CannotServe() | HyperealError():
+        case BadSettings() | CannotAsk() | CannotServe() | HyperealError():
             return str(error)
         case _:
             return f"The database does not answer: {error or type(error).__name__}. `hypereal doctor` tells more."

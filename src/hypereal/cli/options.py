@@ -53,6 +53,9 @@ DataDir = Annotated[
     typer.Option("--data-dir", help="Where the data is. Default: ~/.hypereal; for root, /var/lib/hypereal."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Model = Annotated[str | None, typer.Option("--model", metavar="ID", help="As /v1/models lists them.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where it is saved.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
 Email = Annotated[str, typer.Option("--email", help="The user's e-mail address, in any case.")]
 
 

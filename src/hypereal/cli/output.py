@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console, RenderableType
@@ -22,6 +24,16 @@ def write(*parts: RenderableType) -> None:
     console = terminal()
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))
+
+
+def tell_saved(told: Mapping[str, Any], files: Sequence[Path], *, as_json: bool) -> None:
+    """Where what a server made was saved, and what it cost."""
+    if as_json:
+        write_json({**told, "files": [str(file) for file in files]})
+        return
+    for file in files:
+        write(f"{file} is saved.")
+    write(f"{told['creditsUsed']:g} credits.")
 
 
 def terminal() -> Console:
