@@ -107,6 +107,8 @@ class Ledger(Section):
 
     minimum_balance_credits: int = Field(200, ge=0)
     """The least balance that a call which costs money needs."""
+    low_balance_credits: int = Field(500, ge=0)
+    """A wallet that falls to this is told of, once, by the event `balance.low`."""
     durability: Literal["spool", "database"] = "spool"
     """What has a call's settlement before its reply ends: a file of the data folder, or the database."""
     lease_offline_s: float = Field(600.0, ge=60, le=86400)

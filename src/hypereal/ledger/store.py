@@ -369,6 +369,25 @@ async def alert(connection: Connection, month: str, after: PoolId, limit: int) -
     )
 
 
+async def low_wallets(connection: Connection, mark: int, limit: int) -> list[asyncpg.Record]:
+    """(owner_id, balance) of at most LIMIT wallets that fell to MARK since this was asked last. Reads all wallets."""
+    return await connection.fetch(
+        """
+        WITH crossed AS MATERIALIZED (
+            SELECT id FROM pools
+            WHERE kind = 'wallet' AND used > 0 AND is_low <> (funded - used <= $1)
+            ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+        ), moved AS (
+            UPDATE pools p SET is_low = funded - used <= $1 FROM crossed WHERE p.id = crossed.id
+            RETURNING p.owner_id, p.is_low, p.funded - p.used AS balance
+        )
+        SELECT owner_id, balance FROM moved WHERE is_low
+        """,
+        mark,
+        limit,
+    )
+
+
 async def spent(connection: Connection, owner_id: AccountId, pools: list[PoolId]) -> dict[PoolId, int]:
     """What was charged to an owner's POOLS; those that were never used are missing."""
     rows = await connection.fetch("SELECT id, used FROM pools WHERE owner_id = $1 AND id = ANY ($2)", owner_id, pools)
