@@ -191,7 +191,8 @@ async def test_a_wallet_that_falls_to_the_mark_is_told_of_once_and_again_once_it
         async with database.connection() as connection:
             await connection.execute(
                 "INSERT INTO pools (id, owner_id, kind, funded, used) "
-                "VALUES ($1, $1, 'wallet', 1000, 1000 - $2::bigint) ON CONFLICT (id) DO UPDATE SET used = EXCLUDED.used",
+                "VALUES ($1, $1, 'wallet', 1000, 1000 - $2::bigint) "
+                "ON CONFLICT (id) DO UPDATE SET used = EXCLUDED.used",
                 owner_id,
                 balance,
             )
