@@ -8,8 +8,8 @@
     vendor.requests                                     # every request, byte for byte
     vendor.files["/files/task-1.mp4"] = (type, bytes)   # instead of the small file that each output is
 
-A request without the right credential is refused, as is one that lacks what the vendor's documents ask for. By hand:
-`python -m tests.support.media_vendors kling --port 9001`.
+`callbacks.py` makes the calls that vendors make to us, signed. A request without the right credential is refused, as is
+one that lacks what the vendor's documents ask for. By hand: `python -m tests.support.media_vendors kling --port 9001`.
 """
 
 from tests.support.media_vendors.vendor import BREAKS, WIRES, MediaVendor

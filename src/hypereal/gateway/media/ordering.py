@@ -148,14 +148,13 @@ def asked_of(kind: Kind, found: Found, wish: Wish, origin: Origin, idempotency_k
         format=wish.format,
         seed=wish.seed,
         extra=wish.extra,
-        webhook_url=None if wish.webhook_url is None else wish.webhook_url[0],
     )
     return Asked(
         model=found.model,
         order=order,
         ask=ask,
         targets=found.targets,
-        origin=origin,
+        origin=origin if wish.webhook_url is None else msgspec.structs.replace(origin, webhook_url=wish.webhook_url[0]),
         idempotency_key=idempotency_key,
         body=wish.body,
     )

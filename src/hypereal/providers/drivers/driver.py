@@ -17,7 +17,16 @@ import msgspec
 from hypereal.kit import log
 from hypereal.providers.drivers.callbacks import Callback
 from hypereal.providers.drivers.errors import Errors, decode, fault, is_error
-from hypereal.providers.drivers.outcome import Answer, Failed, FaultKind, Finished, Outcome, Output, Running, Task
+from hypereal.providers.drivers.outcome import (
+    Answer,
+    Failed,
+    FaultKind,
+    Finished,
+    Outcome,
+    Output,
+    Running,
+    Task,
+)
 from hypereal.providers.drivers.replies import Direct, Tasks, Terms
 from hypereal.providers.drivers.requests import Request, Signed, is_trusted, is_whole, post, signed
 from hypereal.providers.drivers.work import Kind, Work

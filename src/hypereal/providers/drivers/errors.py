@@ -57,9 +57,6 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True):
     """Where one means something else here than everywhere."""
 
 
-GENERAL = Errors()
-
-
 def decode(answer: Answer) -> Any:
     """The JSON of ANSWER, None where it is none."""
     try:

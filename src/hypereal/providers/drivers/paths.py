@@ -35,15 +35,6 @@ def text(value: Any, *paths: str) -> str:
     return ""
 
 
-def texts(value: Any, *paths: str) -> list[str]:
-    """All texts at the first of PATHS where there are any, empty ones left out."""
-    for path in paths:
-        found = [one for one in every(value, path) if isinstance(one, str) and one]
-        if found:
-            return found
-    return []
-
-
 def number(value: Any, *paths: str) -> float | None:
     """The number at the first of PATHS where there is one, also where it is written as text."""
     for path in paths:

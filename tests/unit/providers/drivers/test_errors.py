@@ -5,8 +5,9 @@ import json
 import pytest
 
 from hypereal.providers.drivers import Answer, Failed, FaultKind, Unclear
-from hypereal.providers.drivers.errors import GENERAL, Errors, decode, fault, fault_of, is_error, refused
+from hypereal.providers.drivers.errors import Errors, decode, fault, fault_of, is_error, refused
 
+GENERAL = Errors()
 SECRET_WORDS = "key sk-123 of account 42 has no money"
 
 

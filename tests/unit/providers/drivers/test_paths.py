@@ -39,7 +39,6 @@ def test_an_empty_path_is_the_value_itself() -> None:
 def test_the_first_path_that_leads_anywhere_is_taken() -> None:
     assert paths.first(SAID, "missing", "n", "s") == 0
     assert paths.text(SAID, "a", "missing", "s") == "5.5"
-    assert paths.texts(SAID, "n", "a.b[].c") == ["one", "two"]
 
 
 def test_numbers_are_told_from_truth_and_read_from_text() -> None:
@@ -57,5 +56,4 @@ def test_what_is_found_is_bounded() -> None:
 def test_nothing_that_a_vendor_sends_breaks_it(value: object, path: str) -> None:
     paths.every(value, path)
     paths.text(value, path)
-    paths.texts(value, path)
     paths.number(value, path)

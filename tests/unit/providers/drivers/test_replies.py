@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from hypereal.providers.drivers import Accepted, Answer, Facts, Failed, FaultKind, Finished, Kind, Running, Task, Work
-from hypereal.providers.drivers.errors import GENERAL
+from hypereal.providers.drivers.errors import Errors
 from hypereal.providers.drivers.replies import OUTPUTS_MAX, Outputs, State, Tasks, Terms, filled
 
+GENERAL = Errors()
 WORK = Work(kind=Kind.VIDEO, model="m")
 TERMS = Terms(route="r", errors=GENERAL, hosts=())
 STATES = {"wait": State.QUEUED, "go": State.RUNNING, "done": State.DONE, "bad": State.FAILED, "no": State.MODERATED}

@@ -132,6 +132,7 @@ DRIVER = Driver(
             "QuotaExceeded*": FaultKind.BALANCE,
             "RateLimitExceeded*": FaultKind.RATE,
             "ServerOverloaded*": FaultKind.VENDOR,
+            "ModelLoadingError*": FaultKind.VENDOR,
             "InvalidParameter*": FaultKind.CALLER,
             "MissingParameter*": FaultKind.CALLER,
         },
