@@ -198,7 +198,7 @@ class StorageSection(Section):
     quota_gb: int | None = Field(100, ge=1, le=10**6)
     """What one account may store, in 10^9 bytes; what jobs made counts, but is never refused."""
     price_gb_month: Decimal = Field(Decimal(0), ge=0, le=10**6, decimal_places=6)
-    """Credits for 10^9 bytes kept for 30 days. Told by `/api/storage`; not charged yet."""
+    """Credits for 10^9 bytes kept for 30 days, charged once a day."""
     output_days: int | None = Field(None, ge=1, le=36500)
     """How long what jobs made is kept. Absent: until it is deleted."""
 

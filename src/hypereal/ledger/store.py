@@ -95,6 +95,11 @@ async def settle_late(connection: Connection, process_id: ProcessId, span: tuple
     await connection.execute("SELECT ledger_late($1, $2, $3, $4)", process_id, *span, records)
 
 
+async def charge_late(connection: Connection, records: str) -> None:
+    """Charge what RECORDS say, at most what is free, and log them."""
+    await connection.execute("SELECT ledger_charge_late(0, $1)", records)
+
+
 async def overdue_processes(connection: Connection) -> dict[ProcessId, datetime]:
     """The live processes that should have been heard of by now, and when."""
     rows = await connection.fetch(
