@@ -235,7 +235,7 @@ def cpu_of(gateway: Gateway) -> dict[str, float]:
     return seconds
 
 
-def memory_mb(pid: int) -> float:
-    """Resident memory of one process."""
+def memory_mb(pid: int, field: str = "VmRSS") -> float:
+    """Resident memory of one process. FIELD `RssAnon`: without the files that are mapped."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    return int(status.split(f"{field}:")[1].split()[0]) / 1024

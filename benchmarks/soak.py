@@ -4,8 +4,9 @@
     python benchmarks/soak.py --minutes 1           a quick look
 
 The load is that of `json1k` and `sse_burst` in turn, from wrk at half the rate that the server reached before. Resident
-memory is read every few seconds; its slope is that of the least squares over all but the first fifth, in which pools
-and caches fill. At the end the usage log must hold as many settled calls as were answered, and `hypereal audit` agree.
+memory is read every few seconds, without files that are mapped: the spool's, of 16 MB, fills and is let go all the
+time. Its slope is that of the least squares over all but the first fifth, in which pools and caches fill. At the end
+the usage log must hold as many settled calls as were answered, and `hypereal audit` agree.
 
 Needs gcc and wrk.
 """
@@ -48,7 +49,7 @@ class Memory(threading.Thread):
     def run(self) -> None:
         while not self._stopped.wait(READ_S):
             for part, pid in self._parts.items():
-                self.readings[part].append((time.monotonic() - self.began_s, memory_mb(pid)))
+                self.readings[part].append((time.monotonic() - self.began_s, memory_mb(pid, "RssAnon")))
 
     def stop(self) -> None:
         self._stopped.set()

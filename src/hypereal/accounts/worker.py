@@ -1,4 +1,6 @@
-"""What is done aside for accounts: people are told of the budgets of their keys, by mail."""
+"""What is done aside for accounts: people are told of the budgets of their keys, by mail and by an event."""
+
+from datetime import datetime
 
 import msgspec
 
@@ -9,13 +11,15 @@ from hypereal.jobs import WRITTEN, Context, Done, Failed, Handler, Job, NewJob, 
 from hypereal.kit import mail
 from hypereal.kit.budgets import BUDGET_REACHED, BudgetReached
 from hypereal.kit.clock import month_end, utc_now
-from hypereal.kit.money import credits
+from hypereal.kit.events import EMIT, ToEmit
+from hypereal.kit.ids import KeyId
+from hypereal.kit.money import credits, credits_json
 
 SEND_MAIL = "mail.send"
 
 
 async def budget_reached(context: Context, job: Job) -> Outcome:
-    """Stop the key where its owner wants that, and write a mail to the owner; all of it once."""
+    """Stop the key where its owner wants that, and tell the owner by a mail and an event; all of it once."""
     reached: BudgetReached = job.payload
     async with context.database.transaction() as connection:
         row = await store.lock_key(connection, job.owner_id, reached.key_id)
@@ -27,9 +31,9 @@ async def budget_reached(context: Context, job: Job) -> Outcome:
                 await store.write_key(connection, job.owner_id, key.id, facts)
             people = await addresses_of(connection, job.owner_id)
             letters = [_letter(address, key, reached, stops) for address in people]
-            await enqueue(
-                connection, *(NewJob(kind=SEND_MAIL, owner_id=job.owner_id, payload=letter) for letter in letters)
-            )
+            event = NewJob(kind=EMIT, owner_id=job.owner_id, payload=_event(key, reached, stops))
+            mails = [NewJob(kind=SEND_MAIL, owner_id=job.owner_id, payload=letter) for letter in letters]
+            await enqueue(connection, event, *mails)
         await write(connection, job, Done())
     await announce(context.database)
     return WRITTEN
@@ -50,6 +54,32 @@ def _stops(key: Key, reached: BudgetReached) -> bool:
     """A limit that was raised meanwhile is not used up."""
     is_used_up = reached.percent == 100 and key.spending_limit is not None and key.spending_limit <= reached.limit
     return is_used_up and key.auto_disable and key.stopped_at is None
+
+
+class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The data of `key.budget_80` and `key.budget_100`."""
+
+    key_id: KeyId
+    name: str
+    month: str
+    used_credits: msgspec.Raw
+    limit_credits: msgspec.Raw
+    is_stopped: bool
+    """It stays off until somebody turns it on."""
+    resets_at: datetime
+
+
+def _event(key: Key, reached: BudgetReached, stops: bool) -> ToEmit:
+    told = BudgetEvent(
+        key_id=key.id,
+        name=key.name,
+        month=reached.month,
+        used_credits=credits_json(reached.used),
+        limit_credits=credits_json(reached.limit),
+        is_stopped=stops,
+        resets_at=month_end(reached.month),
+    )
+    return ToEmit(type=f"key.budget_{reached.percent}", data=msgspec.Raw(msgspec.json.encode(told)))
 
 
 def _letter(address: str, key: Key, reached: BudgetReached, stops: bool) -> mail.Mail:

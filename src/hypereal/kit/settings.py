@@ -107,6 +107,8 @@ class Ledger(Section):
 
     minimum_balance_credits: int = Field(200, ge=0)
     """The least balance that a call which costs money needs."""
+    low_balance_credits: int = Field(500, ge=0)
+    """A wallet that falls to this is told of, once, by the event `balance.low`."""
     durability: Literal["spool", "database"] = "spool"
     """What has a call's settlement before its reply ends: a file of the data folder, or the database."""
     lease_offline_s: float = Field(600.0, ge=60, le=86400)
@@ -198,7 +200,7 @@ class StorageSection(Section):
     quota_gb: int | None = Field(100, ge=1, le=10**6)
     """What one account may store, in 10^9 bytes; what jobs made counts, but is never refused."""
     price_gb_month: Decimal = Field(Decimal(0), ge=0, le=10**6, decimal_places=6)
-    """Credits for 10^9 bytes kept for 30 days. Told by `/api/storage`; not charged yet."""
+    """Credits for 10^9 bytes kept for 30 days, charged once a day."""
     output_days: int | None = Field(None, ge=1, le=36500)
     """How long what jobs made is kept. Absent: until it is deleted."""
 

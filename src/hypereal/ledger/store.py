@@ -95,6 +95,11 @@ async def settle_late(connection: Connection, process_id: ProcessId, span: tuple
     await connection.execute("SELECT ledger_late($1, $2, $3, $4)", process_id, *span, records)
 
 
+async def charge_late(connection: Connection, records: str) -> None:
+    """Charge what RECORDS say, at most what is free, and log them."""
+    await connection.execute("SELECT ledger_charge_late(0, $1)", records)
+
+
 async def overdue_processes(connection: Connection) -> dict[ProcessId, datetime]:
     """The live processes that should have been heard of by now, and when."""
     rows = await connection.fetch(
@@ -360,6 +365,25 @@ async def alert(connection: Connection, month: str, after: PoolId, limit: int) -
         """,
         month,
         after,
+        limit,
+    )
+
+
+async def low_wallets(connection: Connection, mark: int, limit: int) -> list[asyncpg.Record]:
+    """(owner_id, balance) of at most LIMIT wallets that fell to MARK since this was asked last. Reads all wallets."""
+    return await connection.fetch(
+        """
+        WITH crossed AS MATERIALIZED (
+            SELECT id FROM pools
+            WHERE kind = 'wallet' AND used > 0 AND is_low <> (funded - used <= $1)
+            ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+        ), moved AS (
+            UPDATE pools p SET is_low = funded - used <= $1 FROM crossed WHERE p.id = crossed.id
+            RETURNING p.owner_id, p.is_low, p.funded - p.used AS balance
+        )
+        SELECT owner_id, balance FROM moved WHERE is_low
+        """,
+        mark,
         limit,
     )
 

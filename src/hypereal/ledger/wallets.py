@@ -11,8 +11,10 @@ from hypereal.kit.db import Connection, Database
 from hypereal.kit.errors import NotFound
 from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
+from hypereal.kit.usage import Usage
 from hypereal.ledger import store
 from hypereal.ledger.request_log import store as request_log
+from hypereal.ledger.rows import UsageRow, document, facts, record
 
 DIFFERENCES_MAX = 1_000
 NOTE_LENGTH_MAX = 1_000
@@ -80,6 +82,15 @@ async def balance(database: Database, owner_id: AccountId) -> Balance:
     if row is None:
         return Balance(ledger=Micro(0), free=Micro(0))
     return Balance(ledger=Micro(row["ledger"]), free=Micro(row["free"]))
+
+
+async def charge(connection: Connection, row: UsageRow, cost: Micro) -> None:
+    """Charge COST for what was used without a hold, in the caller's transaction: at most what the wallet has free.
+
+    The rest is written off. ROW is in the log with both.
+    """
+    assert cost > 0
+    await store.charge_late(connection, document([record(facts(row, Usage()), cost, cost)]))
 
 
 async def spent_this_month(

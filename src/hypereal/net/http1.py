@@ -5,6 +5,7 @@ The rules are RFC 9112's; where it lets a server be lenient (obs-fold, bare LF, 
 
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 
 HEAD_BYTES_MAX = 64 * 1024
 TARGET_BYTES_MAX = 8192
@@ -20,30 +21,8 @@ STEP_LIKELY = 6
 """The length of a joint before a chunk of 16 to 255 bytes, as most events of streams are."""
 _BODILESS = (b"204", b"304")
 
-REASONS = {
-    200: b"OK",
-    201: b"Created",
-    202: b"Accepted",
-    204: b"No Content",
-    400: b"Bad Request",
-    401: b"Unauthorized",
-    402: b"Payment Required",
-    403: b"Forbidden",
-    404: b"Not Found",
-    405: b"Method Not Allowed",
-    408: b"Request Timeout",
-    409: b"Conflict",
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {
     413: b"Content Too Large",
-    417: b"Expectation Failed",
-    426: b"Upgrade Required",
-    429: b"Too Many Requests",
-    431: b"Request Header Fields Too Large",
-    500: b"Internal Server Error",
-    501: b"Not Implemented",
-    502: b"Bad Gateway",
-    503: b"Service Unavailable",
-    504: b"Gateway Timeout",
-    505: b"HTTP Version Not Supported",
     529: b"Overloaded",
 }
 

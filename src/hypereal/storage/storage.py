@@ -10,10 +10,11 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
+from hypereal import ledger
 from hypereal.kit import log, media_types
 from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Database
-from hypereal.kit.errors import Conflict, HyperealError, NotFound, RequestTooLarge
+from hypereal.kit.errors import Conflict, HyperealError, InsufficientCredits, NotFound, RequestTooLarge
 from hypereal.kit.ids import AccountId, ObjectId, new_ordered_id
 from hypereal.kit.settings import StorageSection
 from hypereal.storage import spool, store
@@ -64,7 +65,8 @@ class Storage:
     async def announce(self, owner_id: AccountId, new: NewObject) -> StoredObject:
         """A row for an object that is to come; what it is said to measure is reserved.
 
-        Raises RequestTooLarge over the quota, Conflict for too many uploads that never came.
+        Raises RequestTooLarge over the quota, Conflict for too many uploads that never came, InsufficientCredits where
+        storing costs something and the wallet is empty.
         """
         object_id = ObjectId(new_ordered_id("obj"))
         filename = plain_filename(new.filename)
@@ -92,6 +94,8 @@ class Storage:
             raise
 
     async def _announce(self, owner_id: AccountId, row: store.NewRow) -> StoredObject:
+        if self.settings.price_gb_month and row.kind != Kind.OUTPUT:
+            await self._check_credit(owner_id)
         async with self.database.transaction() as connection:
             await store.ensure_sums(connection, owner_id)
             change = store.Change(reserved_bytes=row.size_bytes or 0)
@@ -120,6 +124,10 @@ class Storage:
         """Wait for a pending object for UPLOAD_S from now: it comes on."""
         async with self.database.connection() as connection:
             await store.prolong(connection, pending.owner_id, pending.id, upload_s)
+
+    async def _check_credit(self, owner_id: AccountId) -> None:
+        if (await ledger.balance(self.database, owner_id)).ledger <= 0:
+            raise InsufficientCredits("Storing files costs credits, and the wallet has none. Top up first.")
 
     def _check_quota(self, total_bytes: int, kind: Kind) -> None:
         """Outputs count, but are never refused: they are paid for, and would be lost."""

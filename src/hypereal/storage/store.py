@@ -4,6 +4,8 @@ A row is there before its bytes are, and until they are gone: PENDING is waited 
 removed. So bytes without a row can never be.
 """
 
+from decimal import Decimal
+
 import asyncpg
 import msgspec
 
@@ -263,3 +265,33 @@ async def read_sums(connection: Connection, owner_id: AccountId) -> asyncpg.Reco
         """,
         owner_id,
     )
+
+
+async def list_unbilled(connection: Connection, after: AccountId, limit: int) -> list[AccountId]:
+    """Of all owners who have stored something that is not billed yet, the next LIMIT after AFTER."""
+    rows = await connection.fetch(
+        """
+        SELECT owner_id FROM storage_sums
+        WHERE owner_id > $1 AND (size_bytes > 0 OR byte_seconds > billed_byte_seconds) ORDER BY owner_id LIMIT $2
+        """,
+        after,
+        limit,
+    )
+    return [AccountId(row["owner_id"]) for row in rows]
+
+
+async def bill(connection: Connection, owner_id: AccountId) -> Decimal:
+    """Note that everything up to now is billed; the whole byte-seconds since the last time."""
+    byte_seconds: Decimal | None = await connection.fetchval(
+        """
+        WITH former AS MATERIALIZED (SELECT * FROM storage_sums WHERE owner_id = $1 FOR UPDATE), now AS (
+            SELECT greatest(billed_byte_seconds, trunc(byte_seconds
+                + size_bytes * greatest(0, extract(epoch FROM clock_timestamp() - counted_at)))) AS until
+            FROM former
+        )
+        UPDATE storage_sums s SET billed_byte_seconds = now.until FROM former, now
+        WHERE s.owner_id = $1 RETURNING now.until - former.billed_byte_seconds
+        """,
+        owner_id,
+    )
+    return byte_seconds or Decimal(0)

@@ -1,12 +1,13 @@
-"""Storage's schedule: uploads that never came, outputs past their retention, and what is to be removed."""
+"""Storage's schedules: uploads that never came, outputs past their retention, what is to be removed; the daily bill."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from hypereal.jobs import Context, Every, Schedule
+from hypereal.jobs import Context, Daily, Every, Schedule
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError
 from hypereal.storage import spool, store
+from hypereal.storage.billing import bill_all
 from hypereal.storage.faults import BucketAway
 from hypereal.storage.objects import Kind, StoredObject, object_of
 from hypereal.storage.storage import Storage
@@ -19,6 +20,8 @@ ROUNDS_MAX = 100
 GRACE_S = 6 * 3600.0
 """An upload that began in time may still come for so long."""
 DAY_S = 24 * 3600.0
+BILLED_AT_HOUR = 0
+"""UTC: a day's storage stands in that day's successor."""
 
 
 async def sweep(storage: Storage) -> None:
@@ -94,4 +97,10 @@ def schedules(storage: Storage) -> tuple[Schedule, ...]:
     async def run(_: Context) -> None:
         await sweep(storage)
 
-    return (Schedule(kind="storage.sweep", when=Every(SWEEP_S), run=run, timeout_s=SWEEP_S_MAX),)
+    async def bill(_: Context) -> None:
+        await bill_all(storage)
+
+    return (
+        Schedule(kind="storage.sweep", when=Every(SWEEP_S), run=run, timeout_s=SWEEP_S_MAX),
+        Schedule(kind="storage.bill", when=Daily(BILLED_AT_HOUR), run=bill, timeout_s=SWEEP_S_MAX),
+    )

@@ -1,7 +1,7 @@
 """Webhooks: an account's events, told to its endpoints and to URLs of single requests, signed as Standard Webhooks are.
 
 One `Webhooks` a process. `emit` in the transaction that makes an event true, then `jobs.announce`; a capability below
-this one enqueues a job of the kind `webhooks.emit` instead. Start at `webhooks.py`; `worker.py` delivers.
+this one enqueues a job (`kit/events.py`) instead. Start at `webhooks.py`; `worker.py` delivers.
 """
 
 from hypereal.webhooks.events import TYPES, Event

@@ -17,6 +17,7 @@ from hypereal.kit import log
 from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Connection
 from hypereal.kit.errors import UnusableUrl
+from hypereal.kit.events import EMIT, ToEmit
 from hypereal.kit.ids import AccountId
 from hypereal.kit.mail import Mail
 from hypereal.webhooks import store
@@ -46,16 +47,8 @@ OWNER_MAX = 10_000
 SWEEP_S = 600.0
 ROWS_MAX = 500
 ROUNDS_MAX = 100
-EMIT = "webhooks.emit"
 MAIL = "mail.send"
 """The kind of job that sends mail (`accounts/worker.py`); its payload is `kit.mail.Mail`."""
-
-
-class ToEmit(msgspec.Struct, frozen=True, kw_only=True):
-    """The payload of a `webhooks.emit` job, by which those emit who may not import us. The job's owner is told."""
-
-    type: str
-    data: msgspec.Raw
 
 
 class Deliveries:

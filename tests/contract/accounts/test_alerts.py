@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.jobs import until, working
 from tests.support.mailbox import Mailbox
@@ -11,6 +12,7 @@ from hypereal.accounts import worker as worker_module
 from hypereal.jobs import NewJob, State, announce, enqueue, list_jobs
 from hypereal.kit.budgets import BUDGET_REACHED, BudgetReached
 from hypereal.kit.db import Database
+from hypereal.kit.events import EMIT
 from hypereal.kit.ids import JobId
 from hypereal.kit.mail import Mail
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
@@ -138,3 +140,24 @@ async def test_of_a_key_that_was_revoked_nobody_is_told(database: Database, mail
     async with working(database, *worker_module.HANDLERS, settings=with_mail(mailbox)):
         await until(database, await reach(database, made, 80), State.DONE)
     assert [row.kind for row in await list_jobs(database)] == [BUDGET_REACHED]
+
+
+@pytest.mark.parametrize(("percent", "stops"), [(80, False), (100, True)])
+async def test_an_event_tells_of_the_budget_too(percent: int, stops: bool, database: Database, mailbox: Mailbox):
+    made = await key_of(database, auto_disable=True)
+    async with working(database, *worker_module.HANDLERS, settings=with_mail(mailbox)):
+        await reach(database, made, percent)
+        await mailbox.wait(1)
+    [event] = [job for job in await list_jobs(database) if job.kind == EMIT]
+    told = msgspec.json.decode(bytes(event.payload))
+    assert event.owner_id == made.key.owner_id
+    assert told["type"] == f"key.budget_{percent}"
+    assert told["data"] == {
+        "keyId": made.key.id,
+        "name": "agent",
+        "month": "2026-11",
+        "usedCredits": 2 * percent,
+        "limitCredits": 200,
+        "isStopped": stops,
+        "resetsAt": "2026-12-01T00:00:00Z",
+    }

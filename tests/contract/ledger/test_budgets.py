@@ -13,10 +13,12 @@ from hypereal.jobs import list_jobs
 from hypereal.kit.budgets import BUDGET_REACHED, BudgetReached
 from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Database
+from hypereal.kit.events import EMIT
 from hypereal.kit.ids import AccountId, KeyId, new_id
+from hypereal.kit.money import Micro
 from hypereal.ledger import spent_this_month
 from hypereal.ledger.request_log import fold
-from hypereal.ledger.worker import find_reached
+from hypereal.ledger.worker import find_low, find_reached
 
 
 class Month:
@@ -180,3 +182,29 @@ async def test_of_a_key_without_a_limit_the_log_knows_what_it_spent(month: Month
     assert await spent_this_month(database, month.owner_id, [], keys) == told
     other = (await create_user(database, "eve@example.com")).account_id
     assert await spent_this_month(database, other, [], keys) == dict.fromkeys(keys, 0)
+
+
+async def test_a_wallet_that_falls_to_the_mark_is_told_of_once_and_again_once_it_was_filled(database: Database):
+    owner_id = (await create_user(database, "ada@example.com")).account_id
+
+    async def fall_to(balance: int) -> list[str]:
+        async with database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO pools (id, owner_id, kind, funded, used) "
+                "VALUES ($1, $1, 'wallet', 1000, 1000 - $2::bigint) "
+                "ON CONFLICT (id) DO UPDATE SET used = EXCLUDED.used",
+                owner_id,
+                balance,
+            )
+        await find_low(database, Micro(500))
+        assert await find_low(database, Micro(500)) == 0
+        jobs = [job for job in await list_jobs(database) if job.kind == EMIT]
+        assert all(job.owner_id == owner_id for job in jobs)
+        return [msgspec.json.decode(bytes(job.payload))["data"]["balanceCredits"] for job in jobs]
+
+    assert await fall_to(1000) == []
+    assert await fall_to(501) == []
+    assert await fall_to(500) == [0.0005]
+    assert await fall_to(3) == [0.0005]
+    assert await fall_to(800) == [0.0005]
+    assert sorted(await fall_to(7)) == [0.000007, 0.0005]

@@ -10,6 +10,7 @@ What a target fails at goes to the next one (`deciding.py`). A worker may die at
 to another, who reads here how far it was.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -34,7 +35,7 @@ from hypereal.ledger import Payer
 
 TTL_S = {"image": 1800.0, "video": 6 * 3600.0, "audio": 3600.0}
 """From the request to the end, whatever happens."""
-CANCEL_S_MAX = 10.0
+CANCEL_LOOKS, CANCEL_LOOK_S = 10, 1.0
 """How long who cancels waits to see how it ended."""
 NO_KEY = KeyId("session")
 
@@ -74,9 +75,13 @@ class Conductor:
         """
         payer = _Payer(owner_id=caller.owner_id, key_id=caller.key_id or NO_KEY, spending_limit=caller.spending_limit)
 
+        made = JobId(new_ordered_id("job"))
+        ask = msgspec.json.encode(asked.ask)
+        sealed = await asyncio.to_thread(self.studio.sealer.seal, caller.owner_id, made, ask)
+
         async def work(connection: Connection) -> jobs.Answer:
-            job_id = await self._add(connection, payer, asked)
-            return jobs.Answer(status=202, body=job_id.encode())
+            await self._add(connection, payer, asked, made, sealed)
+            return jobs.Answer(status=202, body=made.encode())
 
         async def once() -> JobId:
             if asked.idempotency_key is None:
@@ -94,9 +99,8 @@ class Conductor:
         await jobs.announce(self._database)
         return await self.find(caller.owner_id, job_id)
 
-    async def _add(self, connection: Connection, payer: Payer, asked: Asked) -> JobId:
-        job_id, order = JobId(new_ordered_id("job")), asked.order
-        kind = asked.model.kind.value
+    async def _add(self, connection: Connection, payer: Payer, asked: Asked, job_id: JobId, sealed: bytes) -> None:
+        order, kind = asked.order, asked.model.kind.value
         new = NewJob(kind=SUBMIT, owner_id=payer.owner_id, payload=ToDo(id=job_id))
         [queue_id] = await jobs.enqueue(connection, new)
         job = MediaJob(
@@ -127,10 +131,8 @@ class Conductor:
             deadline_at=utc_now(),
             finished_at=None,
         )
-        sealed = self.studio.sealer.seal(payer.owner_id, job_id, msgspec.json.encode(asked.ask))
         await store.add(connection, payer.owner_id, job, sealed, TTL_S[kind])
         await ledger.hold_for_job(connection, payer, job_id, order.worst_case)
-        return job_id
 
     async def find(self, owner_id: AccountId, job_id: JobId) -> MediaJob:
         """Raises NotFound."""
@@ -175,9 +177,18 @@ class Conductor:
                 await end_in(self.studio, connection, job, End(state=State.CANCELLED))
             else:
                 await store.ask_cancel(connection, owner_id, job_id)
-                await jobs.hasten(connection, job.queue_id)
         await told(self.studio, job)
-        return await self.wait(owner_id, job_id, 0.0 if is_ended else CANCEL_S_MAX)
+        for _ in range(0 if is_ended else CANCEL_LOOKS):
+            await self._hasten(owner_id, job_id)
+            if (job := await self.wait(owner_id, job_id, CANCEL_LOOK_S)).is_final:
+                break
+        return await self.find(owner_id, job_id)
+
+    async def _hasten(self, owner_id: AccountId, job_id: JobId) -> None:
+        """Have the job's next step done now. One that is under way does not know yet what is new."""
+        async with self._database.connection() as connection:
+            await jobs.hasten(connection, (await self.find(owner_id, job_id)).queue_id)
+        await jobs.announce(self._database)
 
     # -- by the queue ----------------------------------------------------------------------------------------------
 

@@ -43,7 +43,6 @@ async def conclude(studio: Studio, todo: Job, job: MediaJob, end: End) -> Outcom
 
 async def end_in(studio: Studio, connection: Connection, job: MediaJob, end: End) -> MediaJob | None:
     """End JOB in the caller's transaction, after which `told`; None where it had ended before."""
-    ask = await studio.ask_of(connection, job.owner_id, job.id)
     ended = msgspec.structs.replace(job, state=end.state, cost=end.cost, outputs=end.outputs)
     row = await store.finish(connection, job.owner_id, ended, end.error)
     if row is None:
@@ -53,7 +52,7 @@ async def end_in(studio: Studio, connection: Connection, job: MediaJob, end: End
     await ledger.settle_job(connection, job.id, _row(ended, ended.finished_at), end.cost)
     data = msgspec.json.encode(shown(ended, studio.storage.links, studio.public_url))
     event = Event(type=f"job.{end.state}", data=msgspec.Raw(data))
-    await studio.webhooks.emit(connection, job.owner_id, event, url=None if ask is None else ask.webhook_url)
+    await studio.webhooks.emit(connection, job.owner_id, event, url=job.request.webhook_url)
     return ended
 
 

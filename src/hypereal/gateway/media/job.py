@@ -62,7 +62,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     format: str | None = None
     seed: int | None = None
     extra: Mapping[str, Any] = {}
-    webhook_url: str | None = None
     text: str = ""
     voices: Mapping[str, str] = {}
     """Of the voice that is wanted: its id at each provider that has it."""
@@ -105,7 +104,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The request that made the job, for its row in the request log."""
+    """The request that made the job, for its row in the request log; and where it wants to be told of the end."""
 
     request_id: str
     endpoint: str
@@ -114,6 +113,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end_user: str | None = None
     metadata: dict[str, str] | None = None
     tried: tuple[Attempt, ...] = ()
+    webhook_url: str | None = None
 
 
 class MediaJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -194,7 +194,6 @@ def asked_of(found: Found, wish: Wish, origin: Origin, idempotency_key: str | No
         format=wish.format if sound is None else sound.format,
         seed=wish.seed,
         extra=wish.extra,
-        webhook_url=None if wish.webhook_url is None else wish.webhook_url[0],
         text=wish.text,
         voices=sound.voice.ids if sound is not None and sound.voice is not None else {},
         audio=wish.audio,
@@ -205,7 +204,7 @@ def asked_of(found: Found, wish: Wish, origin: Origin, idempotency_key: str | No
         order=order,
         ask=ask,
         targets=found.targets,
-        origin=origin,
+        origin=origin if wish.webhook_url is None else msgspec.structs.replace(origin, webhook_url=wish.webhook_url[0]),
         idempotency_key=idempotency_key,
         body=wish.body,
     )

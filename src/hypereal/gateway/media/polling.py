@@ -1,5 +1,6 @@
 """Asking a vendor how its task goes, ever more seldom. What it does not tell us is no end: only what it says is."""
 
+import asyncio
 import random
 
 from hypereal.gateway.media import store
@@ -23,7 +24,6 @@ TIMES_MAX = 6.0
 POLL_S_MAX = 30.0
 SILENT_S = 10.0
 """Before a vendor that did not answer a poll is asked again."""
-CANCEL_S = 1.0
 KINDS = {
     "image": (WorkKind.IMAGE, WorkKind.IMAGE_EDIT),
     "video": (WorkKind.VIDEO,),
@@ -46,7 +46,7 @@ async def poll(studio: Studio, todo: Job) -> Outcome:
             return await timed_out(studio, todo, job)
         return Again(after_s=POLL_S_MAX, reason="its provider is not set up any more")
     is_stopped = job.is_cancel_asked and await _cancel(way, mine)
-    told: list[tuple[Part, Said | None]] = [await _polled(studio, job, way, part) for part in mine]
+    told = await asyncio.gather(*(_polled(studio, job, way, part) for part in mine))
     if any(part.state is PartState.RUNNING for part, _ in told):
         if is_overdue(job) and not job.is_cancel_asked:
             await _cancel(way, [part for part, _ in told])

@@ -104,7 +104,9 @@ class Studio:
     async def ask_of(self, connection: Connection, owner_id: AccountId, job_id: JobId) -> Ask | None:
         """What was asked for; None once the job has ended, or where the server's secret has changed."""
         sealed = await store.find_ask(connection, owner_id, job_id)
-        opened = None if sealed is None else self.sealer.open(owner_id, job_id, sealed)
+        if sealed is None:
+            return None
+        opened = await asyncio.to_thread(self.sealer.open, owner_id, job_id, sealed)
         return None if opened is None else msgspec.json.decode(opened, type=Ask)
 
     async def keep(self, todo: Job, job: MediaJob, part: Part) -> None:

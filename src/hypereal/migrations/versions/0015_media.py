@@ -29,7 +29,7 @@ JOBS = [
         cost bigint CHECK (cost BETWEEN 0 AND units * unit_price),
         outputs jsonb NOT NULL DEFAULT '[]',
         error jsonb,
-        progress real,
+        progress double precision,
         waiting text,
         is_cancel_asked boolean NOT NULL DEFAULT false,
         request jsonb NOT NULL,
