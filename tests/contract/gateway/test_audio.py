@@ -22,6 +22,7 @@ from hypereal.catalog import Kind
 from hypereal.gateway.media import ordering, sounds
 from hypereal.gateway.media.asking_sound import read_sound_wish
 from hypereal.gateway.media.job import MediaJob, Origin, State
+from hypereal.gateway.media.speaking import SpokenHere
 from hypereal.gateway.media.transcripts import Transcript
 from hypereal.kit.access import Caller
 from hypereal.kit.db import Database
@@ -203,3 +204,13 @@ async def test_what_is_no_recording_is_refused(open_studio, body):
     async with open_studio() as here:
         with pytest.raises(InvalidRequest, match="audio: "):
             await begin(here, await here.caller(9), model="audio-asr", audio=packed(body))
+
+
+async def test_without_the_extra_the_answer_says_what_to_install(open_studio, database, monkeypatch):
+    monkeypatch.setattr(SpokenHere, "needs", {kind: ("no_such_package",) for kind in SpokenHere.needs})
+    async with open_studio() as here:
+        caller = await here.caller(9)
+        for body in ({"model": "audio-tts", "text": "Hello."}, {"model": "audio-asr", "audio": packed(silence(1))}):
+            with pytest.raises(InvalidRequest, match=r"pip install 'hypereal\[speech\]'"):
+                await begin(here, caller, **body)
+        assert (await balance(database, caller.owner_id)).free == micro(9)
