@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 
 from hypereal.catalog import SoundKind
+from hypereal.gateway.media.live import Listener
 from hypereal.kit.errors import InvalidRequest, RequestTooLarge
 
 MODEL_CHARS_MAX = 200
@@ -74,6 +75,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """How long it is, once that is known."""
     language: str | None = None
     speed: float = 1.0
+    listener: Listener | None = None
+    """Who hears it while it is made."""
     answer_format: str | None = None
     """Of a transcript: 'srt', ..."""
 

@@ -21,6 +21,7 @@ from hypereal.gateway.media import store
 from hypereal.gateway.media.copying import copy
 from hypereal.gateway.media.ending import End, end_in, told
 from hypereal.gateway.media.job import Ask, MediaJob, Origin, State, job_of
+from hypereal.gateway.media.live import Listener
 from hypereal.gateway.media.polling import poll
 from hypereal.gateway.media.studio import COPY, POLL, SUBMIT, Studio, ToDo
 from hypereal.gateway.media.submitting import submit
@@ -51,6 +52,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     body: bytes = b""
     """As it came: what an idempotency key is good for."""
+    listener: Listener | None = None
+    """Who hears it while it is made, where this makes a new job."""
 
 
 class _Payer(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +99,8 @@ class Conductor:
             return JobId((await jobs.once(self._database, request, work)).body.decode())
 
         job_id = await ledger.with_recall(self._database, once)
+        if asked.listener is not None and job_id == made:
+            self.studio.live.join(made, asked.listener)
         await jobs.announce(self._database)
         return await self.find(caller.owner_id, job_id)
 

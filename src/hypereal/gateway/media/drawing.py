@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from hypereal.gateway.media import pictures
 from hypereal.gateway.media.job import Ask, Made
+from hypereal.gateway.media.live import Listener
 from hypereal.gateway.media.materials import Materials
 from hypereal.kit.ids import AccountId
 from hypereal.providers import LOCAL
@@ -52,7 +53,7 @@ class DrawnHere:
             seed=ask.seed,
         )
 
-    async def submit(self, work: Work, key_number: int) -> Outcome:
+    async def submit(self, work: Work, key_number: int, listener: Listener | None = None) -> Outcome:
         """See `Way`. The picture depends on the prompt, the seed, and which of several it is."""
         references = [one.body for one in work.references]
         seed = (work.seed or 0) * 100 + int(work.key.rpartition("-")[2] or 0)

@@ -207,4 +207,5 @@ def asked_of(found: Found, wish: Wish, origin: Origin, idempotency_key: str | No
         origin=origin if wish.webhook_url is None else msgspec.structs.replace(origin, webhook_url=wish.webhook_url[0]),
         idempotency_key=idempotency_key,
         body=wish.body,
+        listener=wish.listener,
     )

@@ -1,9 +1,10 @@
 """Requests to vendors of media, sent: over HTTP/1.1, bounded in bytes and time, without redirects or proxies."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import httpx2
+import msgspec
 
 from hypereal.providers.drivers import Answer, Signed
 
@@ -12,6 +13,8 @@ ANSWER_BYTES_MAX = 192 * 1024 * 1024
 CONNECT_S_MAX = 10.0
 CONNECTIONS_MAX = 400
 IDLE_S_MAX = 30.0
+
+Hears = Callable[[Answer], Callable[[bytes], None] | None]
 
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
@@ -37,20 +40,25 @@ class Sender:
         await self._fresh.aclose()
         await self._kept.aclose()
 
-    async def send(self, signed: Signed, timeout_s: float, *, begins: bool = False) -> Answer:
-        """The answer, whatever it says. BEGINS: it must not be done twice. Raises NotSent, NotAnswered."""
+    async def send(
+        self, signed: Signed, timeout_s: float, *, begins: bool = False, hears: Hears | None = None
+    ) -> Answer:
+        """The answer, whatever it says. BEGINS: it must not be done twice. Raises NotSent, NotAnswered.
+
+        HEARS is told of the answer's head, and may want the pieces of its body as they come.
+        """
         async with self.open(signed, timeout_s, begins=begins) as answer:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            head = Answer(status=answer.status_code, headers=headers, body=b"", url=signed.url)
+            put = None if hears is None else hears(head)
             body = bytearray()
             async for piece in pieces_of(answer):
                 body += piece
                 if len(body) > ANSWER_BYTES_MAX:
                     raise NotAnswered(f"over {ANSWER_BYTES_MAX} bytes")
-            return Answer(
-                status=answer.status_code,
-                headers={name.lower(): value for name, value in answer.headers.items()},
-                body=bytes(body),
-                url=signed.url,
-            )
+                if put is not None:
+                    put(piece)
+            return msgspec.structs.replace(head, body=bytes(body))
 
     @asynccontextmanager
     async def open(self, signed: Signed, timeout_s: float, *, begins: bool = False) -> AsyncIterator[httpx2.Response]:

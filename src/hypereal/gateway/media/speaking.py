@@ -18,6 +18,7 @@ import msgspec
 
 from hypereal.gateway.media import sounds
 from hypereal.gateway.media.job import Ask, Made
+from hypereal.gateway.media.live import Listener
 from hypereal.gateway.media.materials import Materials
 from hypereal.kit import log
 from hypereal.kit.ids import AccountId
@@ -80,7 +81,7 @@ class SpokenHere:
             extra=ask.extra,
         )
 
-    async def submit(self, work: Work, key_number: int) -> Outcome:
+    async def submit(self, work: Work, key_number: int, listener: Listener | None = None) -> Outcome:
         """See `Way`."""
         async with self._one:
             return await (self._listen(work) if work.kind is Kind.TRANSCRIPT else self._speak(work))

@@ -9,6 +9,7 @@ from hypereal import jobs
 from hypereal.gateway.media import store
 from hypereal.gateway.media.addresses import Addresses
 from hypereal.gateway.media.job import Ask, MediaJob, Part, job_of, part_of
+from hypereal.gateway.media.live import Live
 from hypereal.gateway.media.ways import Ways
 from hypereal.jobs import WRITTEN, Again, Done, Job, NewJob, Outcome
 from hypereal.kit.db import Connection, Database, Feed
@@ -90,6 +91,7 @@ class Studio:
         self.public_url = public_url or ""
         """What links begin with where no request says it."""
         self.waiters = Waiters()
+        self.live = Live()
 
     async def load(self, todo: Job) -> tuple[MediaJob, list[Part]] | None:
         """The job and its parts; None where it is gone."""

@@ -15,6 +15,7 @@ from hypereal.gateway.media import sounds, store
 from hypereal.gateway.media.deciding import UNKNOWN, failed, fall_over, go_on, is_overdue, timed_out
 from hypereal.gateway.media.ending import End, conclude
 from hypereal.gateway.media.job import Ask, Made, MediaJob, Part, PartState, Problem, State
+from hypereal.gateway.media.live import Listener
 from hypereal.gateway.media.materials import CannotBring
 from hypereal.gateway.media.sounds import ENDINGS as ENDING_OF
 from hypereal.gateway.media.studio import Studio, current, number_from
@@ -145,7 +146,10 @@ async def _ask(
     if way.is_called_back and (url := studio.addresses.url(key)) is not None:
         work = msgspec.structs.replace(work, callback_url=url, callback_secret=studio.addresses.secret(key))
     if is_new or way.is_idempotent:
-        part, said = await _asked(way, work, part)
+        listener = studio.live.to(job.id)
+        part, said = await _asked(way, work, part, listener)
+        if listener is not None and listener.is_broken:
+            return await became(studio, job, part, Unclear(fault=_unknown())), 0.0  # no other's can follow that part
     else:
         said = Unclear(fault=_unknown())
     if isinstance(said, Unclear) and (task := way.recover(work)) is not None:
@@ -158,10 +162,12 @@ async def _ask(
     return part, said.poll_after_s if isinstance(said, Accepted) else 0.0
 
 
-async def _asked(way: Way, work: Work, part: Part) -> tuple[Part, Said]:
+async def _asked(way: Way, work: Work, part: Part, listener: Listener | None) -> tuple[Part, Said]:
     """The answer, after another try where that can help and begins nothing twice."""
     for left in reversed(range(TRIES_MAX)):
-        said = await way.submit(work, part.key_number)
+        said = await _told(way, work, part, listener)
+        if listener is not None and listener.is_broken:
+            break
         is_same_again = isinstance(said, Unclear) and way.is_idempotent
         if isinstance(said, Failed):
             if said.fault.kind is FaultKind.CREDENTIAL and left and way.keys > 1:
@@ -174,6 +180,17 @@ async def _asked(way: Way, work: Work, part: Part) -> tuple[Part, Said]:
             break
         await asyncio.sleep(random.uniform(*PAUSE_S))
     return part, said
+
+
+async def _told(way: Way, work: Work, part: Part, listener: Listener | None) -> Said:
+    """The answer; who hears it is told of its end, whatever that is."""
+    said: Said | None = None
+    try:
+        said = await way.submit(work, part.key_number, listener)
+    finally:
+        if listener is not None:
+            listener.end(is_whole=isinstance(said, Finished))
+    return said
 
 
 async def became(studio: Studio, job: MediaJob, part: Part, said: Said) -> Part:

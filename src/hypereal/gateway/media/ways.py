@@ -1,7 +1,7 @@
 """The ways to have something made: a target of a model, over its vendor's driver, or drawn on this machine."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -10,6 +10,7 @@ from hypereal.catalog import Catalog, Model, TargetSpec, Voice
 from hypereal.gateway.media import speaking
 from hypereal.gateway.media.drawing import DrawnHere
 from hypereal.gateway.media.job import Ask, Made
+from hypereal.gateway.media.live import Listener
 from hypereal.gateway.media.materials import Materials
 from hypereal.gateway.media.sending import NotAnswered, NotSent, Sender, pieces_of
 from hypereal.gateway.media.speaking import SpokenHere
@@ -18,6 +19,7 @@ from hypereal.kit.ids import AccountId
 from hypereal.providers import LOCAL, Provider
 from hypereal.providers.drivers import (
     DRIVERS,
+    Answer,
     Call,
     Driver,
     Failed,
@@ -77,8 +79,8 @@ class Way(Protocol):
     async def prepare(self, owner_id: AccountId, ask: Ask, name: str) -> Work:
         """ASK as it wants it. Raises UnusableUrl, CannotBring."""
 
-    async def submit(self, work: Work, key_number: int) -> Outcome:
-        """Have it begun."""
+    async def submit(self, work: Work, key_number: int, listener: Listener | None = None) -> Outcome:
+        """Have it begun. LISTENER hears it while it comes, where it comes that way."""
 
     def recover(self, work: Work) -> Task | None:
         """See `Driver.recover`."""
@@ -149,15 +151,20 @@ class VendorWay:
             language=ask.language,
         )
 
-    async def submit(self, work: Work, key_number: int) -> Outcome:
+    async def submit(self, work: Work, key_number: int, listener: Listener | None = None) -> Outcome:
         """See `Way`."""
+
+        def hears(head: Answer) -> Callable[[bytes], None] | None:
+            content_type = self._driver.opens(work, head)
+            return None if content_type is None or listener is None else listener.begin(content_type, self.provider)
+
         try:
             request = self._driver.submit(work)
         except ValueError as error:
             return Failed(fault=Fault(kind=FaultKind.VENDOR, message=str(error), code=UNSUPPORTED))
         timeout_s = min(self._provider.timeout_s, SUBMIT_S_MAX)
         try:
-            answer = await self._sender.send(self._signed(request, key_number), timeout_s, begins=True)
+            answer = await self._sender.send(self._signed(request, key_number), timeout_s, begins=True, hears=hears)
         except NotSent as error:
             return Failed(fault=_fault("cannot be reached", str(error), NOT_SENT))
         except NotAnswered as error:
