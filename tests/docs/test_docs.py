@@ -88,7 +88,7 @@ def test_what_a_page_says_to_run_runs(page: Path, own_server: Server, scripted_u
 
 def test_the_first_steps_are_run() -> None:
     languages = [language for language, _ in blocks_of(ROOT / "README.md")]
-    assert languages == ["sh", "python", "python"]
+    assert languages == ["sh", "python", "python", "sh"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
