@@ -25,11 +25,11 @@ async def test_pieces_are_heard_in_order_up_to_the_end():
 
 
 async def test_what_breaks_off_is_heard_so_far_and_then_raises():
-    listener, heard = heard_of(b"a", is_whole=False), []
+    listener = heard_of(b"a", is_whole=False)
+    heard = listener.pieces()
+    assert await anext(heard) == b"a"
     with pytest.raises(BrokenOff):
-        async for piece in listener.pieces():
-            heard.append(piece)
-    assert heard == [b"a"]
+        await anext(heard)
     assert listener.is_broken
 
 
