@@ -1,7 +1,6 @@
 """The audio routes (contract 3.5): speech, clones and transcripts as jobs that are waited for, and OpenAI's two."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -191,7 +190,7 @@ class AudioRoutes:
         if await self._is_heard(job, listener):
             head = {**labels(job), "x-hypereal-provider": listener.provider}
             del head["x-hypereal-cost-credits"]  # nobody knows yet
-            return StreamingResponse(self._hear(job, listener), 200, head, listener.content_type)
+            return StreamingResponse(listener.pieces(), 200, head, listener.content_type)
         job = await self._made(job)
         storage = self._desk.conductor.studio.storage
         found = [await storage.find(job.owner_id, one.object_id) for one in job.outputs if one.object_id is not None]
@@ -238,16 +237,6 @@ class AudioRoutes:
         finally:
             made.cancel()
             begun.cancel()
-            if not listener.begun.is_set():
-                self._desk.conductor.studio.live.leave(job.id, listener)
-
-    async def _hear(self, job: MediaJob, listener: Listener) -> AsyncIterator[bytes]:
-        """What is made, as it comes. Raises BrokenOff: then the connection is cut, so that a part looks like one."""
-        try:
-            async for piece in listener.pieces():
-                yield piece
-        finally:
-            self._desk.conductor.studio.live.leave(job.id, listener)
 
     async def _ended(self, job: MediaJob) -> MediaJob:
         """JOB once it has ended, or as it is when nobody waits any longer. Raises what it failed of."""

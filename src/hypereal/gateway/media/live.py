@@ -7,6 +7,7 @@ process works on it nothing is heard here, and the caller gets it once it is who
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from weakref import WeakValueDictionary
 
 from hypereal.kit.ids import JobId
 
@@ -51,7 +52,7 @@ class Listener:
             self._news.set()
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """As they come. Raises BrokenOff."""
+        """As they come. Raises BrokenOff: then the connection is cut, so that a part looks like one."""
         while True:
             while self._pieces:
                 yield self._pieces.popleft()
@@ -72,20 +73,15 @@ class Listener:
 
 
 class Live:
-    """The listeners of a process, by their jobs."""
+    """The listeners of a process, by their jobs. The request holds its own: with it, it is gone from here."""
 
     def __init__(self) -> None:
-        self._listeners: dict[JobId, Listener] = {}
+        self._listeners: WeakValueDictionary[JobId, Listener] = WeakValueDictionary()
 
     def join(self, job_id: JobId, listener: Listener) -> None:
-        """LISTENER wants to hear what is made for a job that is new. To be followed by `leave`."""
+        """LISTENER wants to hear what is made for a job that is new."""
         self._listeners[job_id] = listener
 
     def to(self, job_id: JobId) -> Listener | None:
         """Who hears the job."""
         return self._listeners.get(job_id)
-
-    def leave(self, job_id: JobId, listener: Listener) -> None:
-        """LISTENER hears no more."""
-        if self._listeners.get(job_id) is listener:
-            del self._listeners[job_id]

@@ -46,10 +46,9 @@ def test_nobody_goes_on_with_what_another_began():
     assert heard_of(b"a", is_whole=False).begin("audio/mpeg", "fish") is None
 
 
-def test_only_its_own_listener_leaves_a_job():
-    live, one, other = Live(), Listener(), Listener()
-    live.join(JOB, one)
-    live.leave(JOB, other)
-    assert live.to(JOB) is one
-    live.leave(JOB, one)
+def test_a_listener_is_known_as_long_as_its_request_holds_it():
+    live, listener = Live(), Listener()
+    live.join(JOB, listener)
+    assert live.to(JOB) is listener
+    del listener
     assert live.to(JOB) is None
