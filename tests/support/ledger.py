@@ -1,6 +1,7 @@
 """What the ledger's tests share: a payer, a usage row, and waiting for a ticket."""
 
 import asyncio
+from typing import TypeVar
 
 import msgspec
 
@@ -9,7 +10,7 @@ from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, new_id, new_request_id
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Credit, Hold, Ledger, Ticket, UsageRow, add_credits
+from hypereal.ledger import Asked, Asker, Credit, Hold, Ledger, Own, Ticket, UsageRow, add_credits
 
 USAGE = Usage(input_tokens=10, output_tokens=20)
 
@@ -27,21 +28,21 @@ def micro(credits: float) -> Micro:
 
 
 def usage_row(caller: Caller, **changes: object) -> UsageRow:
-    row = UsageRow(
-        request_id=new_request_id(),
-        started_at=utc_now(),
-        owner_id=caller.owner_id,
-        key_id=caller.key_id,
-        endpoint="/v1/chat/completions",
-        dialect="openai_chat",
-        model="gpt-5",
-        status=200,
-        is_stream=False,
-        attempts=1,
-        duration_ms=5,
-        client="",
-    )
-    return msgspec.structs.replace(row, **changes)
+    asker = Asker(owner_id=caller.owner_id, key_id=caller.key_id, endpoint="/v1/chat/completions", client="")
+    asked = Asked(dialect="openai_chat", model="gpt-5")
+    own = Own(request_id=new_request_id(), started_at=utc_now(), status=200, is_stream=False, attempts=1, duration_ms=5)
+    row = UsageRow.of(_changed(asker, changes), _changed(asked, changes), _changed(own, changes))
+    assert not changes, "a row has no such member"
+    return row
+
+
+Part = TypeVar("Part", Asker, Asked, Own)
+
+
+def _changed(part: Part, changes: dict[str, object]) -> Part:
+    """PART with those of CHANGES that are its own, which are taken out of them."""
+    names = changes.keys() & set(part.__struct_fields__)
+    return msgspec.structs.replace(part, **{name: changes.pop(name) for name in names})
 
 
 async def make_account(database: Database, credits: float = 0) -> AccountId:

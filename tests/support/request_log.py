@@ -7,7 +7,7 @@ import msgspec
 from hypereal.kit.db import Connection, Database
 from hypereal.kit.usage import Usage
 from hypereal.ledger import UsageRow
-from hypereal.ledger.rows import document, facts, record
+from hypereal.ledger.rows import document, record
 
 SUMS = {
     "calls": "count(*)",
@@ -55,7 +55,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
 
 async def write(connection: Connection, logged: Sequence[Logged]) -> None:
     """As one batch of a data process; what is there already stays."""
-    lines = [record(facts(one.row, one.usage), one.cost, one.charged) for one in logged]
+    lines = [record(one.row, one.usage, one.cost, one.charged) for one in logged]
     await connection.execute(
         "INSERT INTO usage SELECT * FROM json_populate_recordset(usage_blank(), $1::json) ON CONFLICT DO NOTHING",
         document(lines),

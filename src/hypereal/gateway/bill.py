@@ -17,7 +17,7 @@ from hypereal.gateway.stickiness import Fingerprint
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Attempt, Hold, Settlement, Ticket, UsageRow
+from hypereal.ledger import Asked, Asker, Attempt, Hold, Own, Settlement, Ticket, UsageRow
 from hypereal.limits import Quota
 from hypereal.wire import DIALECTS, CacheReport, Request, tags_of
 
@@ -303,39 +303,52 @@ class Bill:
 
     def _row(self, way: Way, meter: Meter, usage: Usage | None) -> UsageRow:
         """The row of a call that was sent somewhere and consumed USAGE; counts it in METER too."""
-        call, request, model, payer, target = self._call, self.request, self.model, self.principal, way.target
-        assert request is not None and model is not None and payer is not None
+        call, request, payer, target = self._call, self.request, self.principal, way.target
+        assert request is not None and payer is not None
         began_s, first_byte_s = call.began_s, call.first_byte_s
         duration_s = monotonic() - began_s
         first_s = first_byte_s - began_s if first_byte_s else duration_s
         meter.count(self.error_type or "ok", first_s, duration_s)
+        stem, price = call.facts.stem, self.price
+        asker = stem.encoded if stem.of is payer else stem.become(payer, self._asker(call.facts.endpoint))
+        stem = way.stem
+        asked = stem.encoded if stem.of is price else stem.become(price, self._asked(way))
         fields = request.fields
         end_user, metadata = tags_of(request) if "user" in fields or "metadata" in fields else NO_TAGS
-        return UsageRow(
+        own = Own(
             request_id=call.request_id,
             started_at=datetime.fromtimestamp(began_s + self._plane.unix_minus_monotonic_s, UTC),
-            owner_id=payer.owner_id,
-            key_id=payer.key_id,
-            endpoint=call.facts.endpoint,
+            status=self.status,
+            is_stream=request.stream,
+            attempts=self.attempts,
+            duration_ms=int(duration_s * 1000),
+            first_byte_ms=int(first_s * 1000) if first_byte_s else None,
+            error_type=self.error_type,
+            tried=self.tried,
+            cache_saved=None if self.cache_report is None else self.cache_report.saved,
+            upstream_id=self._answer_id,
+            end_user=end_user,
+            metadata=metadata,
+            upstream_cost=None if target.cost is None or usage is None else self._upstream_cost(target.cost, usage),
+        )
+        return UsageRow(asker + asked, own)
+
+    def _asker(self, endpoint: str) -> Asker:
+        facts, payer = self._call.facts, self.payer
+        return Asker(
+            owner_id=payer.owner_id, key_id=payer.key_id, endpoint=endpoint, client=facts.client, app=facts.app
+        )
+
+    def _asked(self, way: Way) -> Asked:
+        """A way belongs to one model, for callers of one dialect."""
+        request, model, target = self.request, self.model, way.target
+        assert request is not None and model is not None
+        return Asked(
             dialect=request.dialect,
             model=model.id,
             provider=target.provider.name,
             target=target.model,
-            status=self.status,
-            error_type=self.error_type,
-            is_stream=request.stream,
-            attempts=self.attempts,
-            tried=self.tried,
-            cache_saved=None if self.cache_report is None else self.cache_report.saved,
-            first_byte_ms=int(first_s * 1000) if first_byte_s else None,
-            duration_ms=int(duration_s * 1000),
-            client=call.facts.client,
-            upstream_id=self._answer_id,
-            end_user=end_user,
-            metadata=metadata,
-            app=call.facts.app,
             price_version=None if self.price is None else self.price.version,
-            upstream_cost=None if target.cost is None or usage is None else self._upstream_cost(target.cost, usage),
         )
 
     def _upstream_cost(self, cost: Price, usage: Usage) -> int:
@@ -344,27 +357,25 @@ class Bill:
 
     def _row_of_refused(self) -> UsageRow:
         """The row of a call that was refused before it had a target."""
-        call, request, payer = self._call, self.request, self.payer
+        call, request = self._call, self.request
         route = call.facts.route
         assert route is not None
         duration_s = monotonic() - call.began_s
         self._plane.meters.of("none", "none").count(self.error_type or "ok", duration_s, duration_s)
         end_user, metadata = NO_TAGS if request is None else tags_of(request)
-        return UsageRow(
-            request_id=call.request_id,
-            started_at=datetime.fromtimestamp(call.began_s + self._plane.unix_minus_monotonic_s, UTC),
-            owner_id=payer.owner_id,
-            key_id=payer.key_id,
-            endpoint=route.endpoint,
+        asked = Asked(
             dialect=route.dialect if request is None else request.dialect,
             model=self.model.id if self.model else request.model[:MODEL_CHARS_MAX] if request else "",
+        )
+        own = Own(
+            request_id=call.request_id,
+            started_at=datetime.fromtimestamp(call.began_s + self._plane.unix_minus_monotonic_s, UTC),
             status=self.status,
             error_type=self.error_type,
             is_stream=request is not None and request.stream,
             attempts=0,
             duration_ms=int(duration_s * 1000),
-            client=call.facts.client,
             end_user=end_user,
             metadata=metadata,
-            app=call.facts.app,
         )
+        return UsageRow.of(self._asker(route.endpoint), asked, own)

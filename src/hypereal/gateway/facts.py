@@ -9,6 +9,7 @@ from hypereal.accounts import NO_KEY, choose_credential
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAllowed, UpgradeRequired
 from hypereal.kit.ids import hash_key
+from hypereal.ledger import Stem
 from hypereal.net import RequestHead, query_values
 
 CLIENT_CHARS_MAX = 200
@@ -81,6 +82,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """An ordinary call that generates: nothing in the head stands against it."""
     refusal: HyperealError | None = None
     """Why the head alone suffices to refuse the call."""
+    stem: Stem = msgspec.field(default_factory=Stem)
+    """What the log says of whoever sends this head; of its principal."""
 
 
 _PREFIX = rb"(?:/api/v1/v1|/api/v1|/v1/v1|/v1)"

@@ -13,6 +13,7 @@ from hypereal.gateway.metrics import Meter
 from hypereal.gateway.seals import Seal
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
+from hypereal.ledger import Stem
 from hypereal.net import Address, Pool
 from hypereal.providers import LOCAL, Provider, ServiceAccount, UpstreamRequest, request_for
 from hypereal.wire import BRIDGES, DIALECTS, PROFILES, Bridge
@@ -51,7 +52,19 @@ class Target:
 class Way:
     """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
 
-    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "keys", "pools", "profile", "seal", "target", "wire")
+    __slots__ = (
+        "_lines",
+        "bridge",
+        "dialect",
+        "is_messages",
+        "keys",
+        "pools",
+        "profile",
+        "seal",
+        "stem",
+        "target",
+        "wire",
+    )
 
     def __init__(
         self, target: Target, dialect: Dialect, bridge: Bridge | None, *, pools: "Pools", keys: KeyRing
@@ -67,6 +80,8 @@ class Way:
         self.pools = pools
         self.seal: Seal | None = None
         """Where the provider takes requests only in a way of its own."""
+        self.stem = Stem()
+        """What the log says of a call along it; of its price."""
         self._lines: dict[tuple[bool, bool, int], tuple[Pool, bytes]] = {}
 
     @property

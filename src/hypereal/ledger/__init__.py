@@ -10,7 +10,7 @@ from hypereal.ledger.ledger import Ledger, Terms
 from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
 from hypereal.ledger.request_log.bodies import PART_BYTES_MAX, Bodies, Receiver, Recorded, frame_of
-from hypereal.ledger.rows import Attempt, UsageRow
+from hypereal.ledger.rows import Asked, Asker, Attempt, Own, Stem, UsageRow
 from hypereal.ledger.spool import SpoolFigures
 from hypereal.ledger.wallets import (
     Balance,
@@ -30,6 +30,8 @@ __all__ = [
     "DAYS_MAX",
     "PART_BYTES_MAX",
     "AlreadySettled",
+    "Asked",
+    "Asker",
     "Attempt",
     "Balance",
     "Bodies",
@@ -39,6 +41,7 @@ __all__ = [
     "Hold",
     "Lacking",
     "Ledger",
+    "Own",
     "Payer",
     "Profit",
     "Receiver",
@@ -46,6 +49,7 @@ __all__ = [
     "Retention",
     "Settlement",
     "SpoolFigures",
+    "Stem",
     "Terms",
     "Ticket",
     "UsageRow",

@@ -19,7 +19,7 @@ from hypereal.ledger import refusals
 from hypereal.ledger.batches import Batch, Journal, Line, late_again
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket, TicketState
 from hypereal.ledger.pools import Pool, Standing
-from hypereal.ledger.rows import UsageRow, facts, late, record
+from hypereal.ledger.rows import UsageRow, late, record
 
 ROWS_MAX = 100_000
 """Usage rows waiting for the database: some 60 MB. At it no new call is taken."""
@@ -145,15 +145,17 @@ class Books:
         """Charge COST, at most the hold and what is free in the leases; free the rest. Raises AlreadySettled."""
         if not hold.is_open:
             raise AlreadySettled
-        begun = facts(row, usage)
         if cost > COST_MAX:
             cost = Micro(COST_MAX)
         pools = hold.pools
         month = pools[1].id if len(pools) > 1 else None
         if hold.epoch != self._epoch:
-            return self._settle_late(hold, record(begun, cost, cost, month), cost)
-        charged = self._close(hold, cost)
-        whole = record(begun, cost, charged, month)
+            return self._settle_late(hold, record(row, usage, cost, cost, month), cost)
+        charged = cost
+        if cost > hold.amount:
+            charged = _payable(hold, cost)
+        whole = record(row, usage, cost, charged, month)  # what it raises for changes nothing
+        self._close(hold, charged)
         self._lines.append(Line(whole, self._journal.append(whole), charged, pools))
         return Settlement(charged, Micro(cost - charged))
 
@@ -162,7 +164,7 @@ class Books:
         if len(self._lines) >= ROWS_MAX:
             self.rows_dropped += 1
         else:
-            whole = record(facts(row, NO_USAGE), 0, 0)
+            whole = record(row, NO_USAGE, 0, 0)
             self._lines.append(Line(whole, self._journal.append(whole)))
 
     # -- batches -------------------------------------------------------------------------------------------------
@@ -376,22 +378,17 @@ class Books:
         self._lines.append(Line(whole, self._journal.append(whole), is_late=cost > 0))
         return Settlement(cost, Micro(0))
 
-    def _close(self, hold: Hold, cost: int) -> Micro:
-        """End HOLD; returns what of COST it and the free credit of its pools could pay. Nothing of a former number."""
+    def _close(self, hold: Hold, charged: int) -> None:
+        """End HOLD: CHARGED of it and of what is free is spent, the rest is free. A former number's changes nothing."""
         hold.is_open = False
         if hold.epoch != self._epoch:
-            return Micro(0)
-        held = hold.amount
-        charged = cost
-        for pool in hold.pools:
-            if charged > held + pool.free:
-                charged = held + pool.free
+            return
+        left = hold.amount - charged
         for pool in hold.pools:
             pool.note_use()  # here, since use is at its most before something ends
-            pool.free += held - charged
+            pool.free += left
             pool.charged += charged
             self._dirty[pool] = None
-        return Micro(charged)
 
     def _tidy(self, pool: Pool, now_s: float) -> None:
         """Keep POOL for the next batch where it has something to say; forget it where nothing is or will be leased."""
@@ -399,6 +396,11 @@ class Books:
             self._dirty[pool] = None
         elif not pool.leased and now_s >= pool.exact_until_s and pool not in self._dirty and self._in_flight is None:
             self._pools.pop(pool.id, None)
+
+
+def _payable(hold: Hold, cost: Micro) -> Micro:
+    """What of COST the hold and the free credit of its pools can pay."""
+    return min(cost, *(Micro(hold.amount + pool.free) for pool in hold.pools))
 
 
 def _lacking(ticket: Ticket) -> Pool | None:

@@ -16,7 +16,7 @@ from hypereal.kit.money import Micro, credits
 from hypereal.kit.usage import Usage
 from hypereal.ledger import store
 from hypereal.ledger.holds import AlreadySettled, Payer
-from hypereal.ledger.rows import UsageRow, document, facts, record
+from hypereal.ledger.rows import UsageRow, document, record
 
 RECALL_S = 0.02
 """How often a pool that is short is asked again, while data processes give back what they leased and do not use."""
@@ -69,7 +69,7 @@ async def settle_job(connection: Connection, job_id: JobId, row: UsageRow, cost:
 
 async def log_call(connection: Connection, row: UsageRow, cost: Micro = NOTHING) -> None:
     """A row in the log for a call that no data process has settled: one that was refused costs nothing."""
-    await store.log(connection, document([record(facts(row, Usage()), cost, cost)]))
+    await store.log(connection, document([record(row, Usage(), cost, cost)]))
 
 
 async def with_recall(database: Database, work: Callable[[], Awaitable[Result]]) -> Result:

@@ -1,4 +1,8 @@
-"""The usage log's row: what is kept of every authenticated call. Its members are columns of the table `usage`."""
+"""The usage log's row: what is kept of every authenticated call. Its members are columns of the table `usage`.
+
+A row becomes one JSON object, its *record*. Half of it is the same for all calls of one caller to one model: that is
+encoded once (`Asker`, `Asked`, kept in a `Stem`), and of each call only what is its own.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,8 +12,6 @@ import msgspec
 from hypereal.kit.ids import AccountId, KeyId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
-
-NOTHING = b"{}"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,32 +28,70 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     """How long after the call began it was sent."""
 
 
-class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The facts of one call, but for its tokens (`kit.usage.Usage`) and its money, which the ledger adds.
+# What has a default is left out where it says nothing: its column takes NULL, a count 0 (`usage_blank`).
 
-    What has a default is left out where it says nothing: its column takes NULL.
-    """
 
-    request_id: str
-    started_at: datetime
+class Asker(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Who called, and how: the same for all calls with one key and one head."""
+
     owner_id: AccountId
     key_id: KeyId
     endpoint: str
+    client: str
+    """The caller's User-Agent, at most 200 characters."""
+    app: str | None = None
+    """The caller's `x-hypereal-app`."""
+
+    def encoded(self) -> bytes:
+        """The beginning of a record. Raises UnicodeEncodeError for half a surrogate pair."""
+        return _encode(self)[:-1] + b","
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What was called: the same for all calls that go one way at one price."""
+
     dialect: str
     model: str
     """As the catalog names it; as the caller wrote it where it was refused."""
     provider: str | None = None
     target: str | None = None
     """The model's name at the provider."""
+    price_version: str | None = None
+    """Of the price that was in force when the call began."""
+
+    def encoded(self) -> bytes:
+        """What follows in the record. Raises UnicodeEncodeError for half a surrogate pair."""
+        return _encode(self)[1:-1] + b","
+
+
+class Stem:
+    """An `Asker` or `Asked`, encoded: right for as long as what it is `of` is the same object."""
+
+    __slots__ = ("encoded", "of")
+
+    def __init__(self) -> None:
+        self.of: object = self
+        self.encoded = b""
+
+    def become(self, of: object, said: Asker | Asked) -> bytes:
+        """SAID, which is right for OF, is what it says from now on."""
+        self.encoded, self.of = said.encoded(), of
+        return self.encoded
+
+
+class Own(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
+    """What one call has for itself. Its tokens (`kit.usage.Usage`) and its money, micro-credits, are for the ledger to
+    add."""
+
+    request_id: str
+    started_at: datetime
     status: int
     """What the caller got; 499 where the caller left."""
-    error_type: str | None = None
     is_stream: bool
     attempts: int
-    first_byte_ms: int | None = None
     duration_ms: int
-    client: str
-    """The caller's User-Agent, at most 200 characters."""
+    first_byte_ms: int | None = None
+    error_type: str | None = None
     tried: tuple[Attempt, ...] | None = None
     """The requests to targets that failed; None where the first one answered."""
     cache_saved: int | None = None
@@ -62,40 +102,57 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     """The caller's own `user`."""
     metadata: dict[str, str] | None = None
     """The caller's own tags."""
-    app: str | None = None
-    """The caller's `x-hypereal-app`."""
-    price_version: str | None = None
-    """Of the price that was in force when the call began."""
     upstream_cost: int | None = None
     """Micro-credits that the vendor charges us; None where that is not known."""
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    web_searches: int = 0
+    is_estimated: bool = False
+    cost: int | None = None
+    charged: int | None = None
+    written_off: int = 0
+    month: PoolId | None = None
 
 
-def facts(row: UsageRow, usage: Usage) -> bytes:
-    """ROW and USAGE as the beginning of one JSON object, which `record` ends.
+class UsageRow(msgspec.Struct, frozen=True, gc=False):
+    """The facts of one call."""
 
-    Raises UnicodeEncodeError for half a surrogate pair.
-    """
-    begun, counts = _encode(row)[:-1], _encode(usage)
-    return b"%b,%b" % (begun, counts[1:-1]) if counts != NOTHING else begun
+    shared: bytes
+    """An `Asker` and an `Asked`, encoded."""
+    own: Own
+
+    @classmethod
+    def of(cls, asker: Asker, asked: Asked, own: Own) -> "UsageRow":
+        """Of a call that shares nothing. Raises UnicodeEncodeError for half a surrogate pair."""
+        return cls(asker.encoded() + asked.encoded(), own)
 
 
-def record(begun: bytes, cost: int, charged: int, month: PoolId | None = None) -> bytes:
+def record(row: UsageRow, usage: Usage, cost: int, charged: int, month: PoolId | None = None) -> bytes:
     """The whole JSON object of one settled call, micro-credits: its usage row, and all that its charge needs.
 
-    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. What is 0
-    is left out; the database takes it so (`usage_blank`).
+    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. Raises
+    UnicodeEncodeError for half a surrogate pair.
     """
-    if month is not None:
-        return b'%b,"cost":%d,"charged":%d,"written_off":%d,"month":"%b"}' % (
-            begun,
-            cost,
-            charged,
-            cost - charged,
-            month.encode(),
-        )
-    if cost == charged:
-        return b'%b,"cost":%d,"charged":%d}' % (begun, cost, charged)
-    return b'%b,"cost":%d,"charged":%d,"written_off":%d}' % (begun, cost, charged, cost - charged)
+    own = row.own
+    own.cost, own.charged, own.written_off, own.month = cost, charged, cost - charged, month
+    own.input_tokens, own.output_tokens = usage.input_tokens, usage.output_tokens
+    if usage.cache_read_tokens:
+        own.cache_read_tokens = usage.cache_read_tokens
+    if usage.cache_write_tokens:
+        own.cache_write_tokens = usage.cache_write_tokens
+    if usage.cache_write_1h_tokens:
+        own.cache_write_1h_tokens = usage.cache_write_1h_tokens
+    if usage.reasoning_tokens:
+        own.reasoning_tokens = usage.reasoning_tokens
+    if usage.web_searches:
+        own.web_searches = usage.web_searches
+    if usage.is_estimated:
+        own.is_estimated = True
+    return row.shared + _encode(own)[1:]
 
 
 def late(record: bytes) -> bytes:

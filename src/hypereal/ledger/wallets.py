@@ -14,7 +14,7 @@ from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 from hypereal.ledger import store
 from hypereal.ledger.request_log import store as request_log
-from hypereal.ledger.rows import UsageRow, document, facts, record
+from hypereal.ledger.rows import UsageRow, document, record
 
 DIFFERENCES_MAX = 1_000
 NOTE_LENGTH_MAX = 1_000
@@ -90,7 +90,7 @@ async def charge(connection: Connection, row: UsageRow, cost: Micro) -> None:
     The rest is written off. ROW is in the log with both.
     """
     assert cost > 0
-    await store.charge_late(connection, document([record(facts(row, Usage()), cost, cost)]))
+    await store.charge_late(connection, document([record(row, Usage(), cost, cost)]))
 
 
 async def spent_this_month(

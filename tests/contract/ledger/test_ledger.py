@@ -18,10 +18,12 @@ from hypereal.kit.errors import InsufficientCredits, Overloaded, SpendingLimitRe
 from hypereal.kit.money import Micro
 from hypereal.ledger import (
     AlreadySettled,
+    Asked,
+    Asker,
     Credit,
     Ledger,
+    Own,
     Terms,
-    UsageRow,
     add_credits,
     audit,
     balance,
@@ -86,9 +88,11 @@ async def test_usage_row_says_what_was_told(database, start):
     await ledger.close()
     async with database.connection() as connection:
         rows = await connection.fetch("SELECT * FROM usage ORDER BY status")
-    assert rows[0]["started_at"] == row.started_at
-    told = {name: rows[0][name] for name in UsageRow.__struct_fields__}
-    assert told == {**{name: getattr(row, name) for name in told}, "client": "curl\ufffd"}
+    shared = {name: rows[0][name] for part in (Asker, Asked) for name in part.__struct_fields__}
+    said = msgspec.json.decode(row.shared[:-1] + b"}")
+    assert shared == {**dict.fromkeys(shared), **said, "client": "curl\ufffd"}
+    own = {name: rows[0][name] for name in Own.__struct_fields__ if name != "month"}  # that is no column
+    assert own == {name: getattr(row.own, name) for name in own}
     money = (rows[0]["cost"], rows[0]["charged"], rows[0]["written_off"], rows[0]["output_tokens"])
     assert money == (micro(3), micro(2), micro(1), 20)
     assert (rows[1]["status"], rows[1]["cost"]) == (402, 0)

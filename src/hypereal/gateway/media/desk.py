@@ -26,7 +26,7 @@ from hypereal.kit.errors import (
 )
 from hypereal.kit.ids import AccountId
 from hypereal.kit.money import credits
-from hypereal.ledger import UsageRow
+from hypereal.ledger import Asked, Asker, Own, UsageRow
 from hypereal.limits import RateLimiter
 
 CLIENT_CHARS_MAX = 200
@@ -108,24 +108,26 @@ class Desk:
     ) -> None:
         """A row for what was refused, as every other call has one."""
         now = utc_now()
-        row = UsageRow(
-            request_id=origin.request_id,
-            started_at=now,
+        asker = Asker(
             owner_id=caller.owner_id,
             key_id=caller.key_id or NO_KEY,
             endpoint=origin.endpoint,
-            dialect=MEDIA,
-            model="" if wish is None else wish.model or "",
+            client=origin.client,
+            app=origin.app,
+        )
+        asked = Asked(dialect=MEDIA, model="" if wish is None else wish.model or "")
+        own = Own(
+            request_id=origin.request_id,
+            started_at=now,
             status=error.status,
             error_type=error.type,
             is_stream=False,
             attempts=0,
             duration_ms=max(0, int((time() - began_s) * 1000)),
-            client=origin.client,
             end_user=origin.end_user,
             metadata=origin.metadata,
-            app=origin.app,
         )
+        row = UsageRow.of(asker, asked, own)
         async with self.conductor.studio.database.connection() as connection:
             await ledger.log_call(connection, row)
 

@@ -16,7 +16,7 @@ from hypereal.jobs import WRITTEN, Done, Job, Outcome
 from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Connection
 from hypereal.kit.money import Micro
-from hypereal.ledger import UsageRow
+from hypereal.ledger import Asked, Asker, Own, UsageRow
 from hypereal.webhooks import Event
 
 MEDIA = "media"
@@ -88,25 +88,20 @@ def _row(job: MediaJob, finished_at: datetime) -> UsageRow:
     provider, _, target = job.target_name.partition(":")
     origin = job.request
     failed = {State.FAILED: (job.error or Problem(type="api_error", message="", status=502))}.get(job.state)
-    return UsageRow(
+    asker = Asker(
+        owner_id=job.owner_id, key_id=job.key_id, endpoint=origin.endpoint, client=origin.client, app=origin.app
+    )
+    asked = Asked(dialect=MEDIA, model=job.model, provider=provider, target=target, price_version=job.price_version)
+    own = Own(
         request_id=origin.request_id,
         started_at=job.created_at,
-        owner_id=job.owner_id,
-        key_id=job.key_id,
-        endpoint=origin.endpoint,
-        dialect=MEDIA,
-        model=job.model,
-        provider=provider,
-        target=target,
         status=200 if failed is None else failed.status,
         error_type="cancelled" if job.state is State.CANCELLED else None if failed is None else failed.type,
         is_stream=False,
         attempts=len(origin.tried) + 1,
         duration_ms=max(0, int((finished_at - job.created_at).total_seconds() * 1000)),
-        client=origin.client,
         tried=tuple(ledger.Attempt(target=one.target, status=one.status, ms=one.ms) for one in origin.tried) or None,
         end_user=origin.end_user,
         metadata=origin.metadata,
-        app=origin.app,
-        price_version=job.price_version,
     )
+    return UsageRow.of(asker, asked, own)

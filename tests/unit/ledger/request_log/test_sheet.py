@@ -4,18 +4,21 @@ import csv
 import io
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.ledger import Caller, usage_row
 
 from hypereal.kit.ids import AccountId
+from hypereal.ledger import Asked, Asker
 from hypereal.ledger.request_log import sheet
 
 
 def row(**changes: Any) -> dict[str, Any]:
     made = usage_row(Caller(owner_id=AccountId("acc_ada")))
-    facts = {name: getattr(made, name) for name in made.__struct_fields__}
+    shared = {name: None for part in (Asker, Asked) for name in part.__struct_fields__}
+    facts = shared | msgspec.json.decode(made.shared[:-1] + b"}") | msgspec.structs.asdict(made.own)
     counts = dict.fromkeys((name for name in sheet.COLUMNS if "tokens" in name or name == "web_searches"), 7)
     return facts | counts | {"is_estimated": False, "charged": 1_500_000} | changes
 
