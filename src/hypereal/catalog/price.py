@@ -57,7 +57,8 @@ def worst_case(price: Price, input_tokens: int, output_tokens: int, web_searches
     """
     rates = _rates_at(price, input_tokens) if price.long_context else price
     dearest = max(rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h)
-    return Micro(micro_for(input_tokens * dearest + output_tokens * rates.output) + web_searches * price.web_search)
+    cost = micro_for(input_tokens * dearest + output_tokens * rates.output)
+    return Micro(cost + web_searches * price.web_search) if web_searches else cost
 
 
 def surcharged(price: Price, rate_percent: int) -> Price:

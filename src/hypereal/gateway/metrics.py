@@ -40,7 +40,8 @@ class Meter:
 
     def count(self, outcome: str, first_byte_s: float, duration_s: float) -> None:
         """One call has ended."""
-        self.calls[outcome] = self.calls.get(outcome, 0) + 1
+        calls = self.calls
+        calls[outcome] = calls[outcome] + 1 if outcome in calls else 1
         self.first_byte_buckets[bisect_left(BOUNDS_S, first_byte_s)] += 1
         self.first_byte_s += first_byte_s
         self.duration_buckets[bisect_left(BOUNDS_S, duration_s)] += 1

@@ -35,6 +35,7 @@ COST_MAX = 10**15
 """The most one call can cost: ten million dollars. A vendor's absurd token count must not stop the batch it is in."""
 
 NO_USAGE = Usage()
+NOTHING = Micro(0)
 
 
 class Books:
@@ -43,7 +44,8 @@ class Books:
     def __init__(self, balance_min: Micro, journal: Journal) -> None:
         self._balance_min = balance_min
         self._journal = journal
-        self._pools: dict[PoolId, Pool] = {}
+        self._pools: dict[str, Pool] = {}
+        """By id: a wallet has its owner's."""
         self._dirty: dict[Pool, None] = {}
         self._waiting: list[Ticket] = []
         self._short: list[Ticket] = []
@@ -87,21 +89,26 @@ class Books:
 
     def hold_now(self, payer: Payer, amount: Micro) -> Hold | None:
         """Reserve AMOUNT where the leases have it and nobody waits for it; None: `hold` has the answer."""
-        pools = self._pools_of(payer)
-        wallet = pools[0]
+        wallet = self._pools.get(payer.owner_id)
         if (
-            wallet.balance is None
+            wallet is None
+            or wallet.balance is None
             or wallet.balance - wallet.charged < self._balance_min
             or len(self._lines) >= ROWS_MAX
             or boottime_s() >= self.live_until_s
         ):
             return None
         amount = amount or Micro(1)
-        for pool in pools:
-            if pool.free < amount or pool.wanted or not pool.is_limit_sent:
+        if wallet.free < amount or wallet.wanted:
+            return None
+        pools: tuple[Pool, ...] = wallet.alone
+        if payer.spending_limit is not None:
+            pools = self._pools_of(payer)
+            month = pools[1]
+            if month.free < amount or month.wanted or not month.is_limit_sent:
                 return None
-        for pool in pools:
-            pool.free -= amount
+            month.free -= amount
+        wallet.free -= amount
         return Hold(pools, self._epoch, amount)
 
     def hold(self, payer: Payer, amount: Micro, on_ready: Callable[[], None]) -> Ticket:
@@ -148,7 +155,7 @@ class Books:
         if cost > COST_MAX:
             cost = Micro(COST_MAX)
         pools = hold.pools
-        month = pools[1].id if len(pools) > 1 else None
+        month = None if len(pools) == 1 else pools[1].id
         if hold.epoch != self._epoch:
             return self._settle_late(hold, record(row, usage, cost, cost, month), cost)
         charged = cost
@@ -157,7 +164,7 @@ class Books:
         whole = record(row, usage, cost, charged, month)  # what it raises for changes nothing
         self._close(hold, charged)
         self._lines.append(Line(whole, self._journal.append(whole), charged, pools))
-        return Settlement(charged, Micro(cost - charged))
+        return Settlement(charged, NOTHING if charged == cost else Micro(cost - charged))
 
     def record(self, row: UsageRow) -> None:
         """Log a call that cost nothing and held nothing."""
@@ -291,11 +298,11 @@ class Books:
     def _pools_of(self, payer: Payer) -> tuple[Pool, ...]:
         """The payer's wallet, first, and the month of a key that has a limit."""
         owner_id, limit = payer.owner_id, payer.spending_limit
-        wallet = self._pools.get(PoolId(owner_id))
+        wallet = self._pools.get(owner_id)
         if wallet is None:
-            wallet = self._pools[PoolId(owner_id)] = Pool(PoolId(owner_id), owner_id, None)
+            wallet = self._pools[owner_id] = Pool(PoolId(owner_id), owner_id, None)
         if limit is None:
-            return (wallet,)
+            return wallet.alone
         month_id = PoolId(f"{payer.key_id}/{self._month_now()}")
         month = self._pools.get(month_id)
         if month is None:
@@ -385,7 +392,9 @@ class Books:
             return
         left = hold.amount - charged
         for pool in hold.pools:
-            pool.note_use()  # here, since use is at its most before something ends
+            used = pool.leased - pool.free + pool.wanted
+            if used > pool.peak:  # seen here, since use is at its most before something ends
+                pool.peak = used
             pool.free += left
             pool.charged += charged
             self._dirty[pool] = None

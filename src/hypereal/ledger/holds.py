@@ -44,16 +44,13 @@ class TicketState(enum.Enum):
     CANCELLED = enum.auto()
 
 
-class Hold:
+class Hold(msgspec.Struct, eq=False, gc=False):
     """Credit reserved for one call, from every pool that applies. Settled exactly once."""
 
-    __slots__ = ("amount", "epoch", "is_open", "pools")
-
-    def __init__(self, pools: tuple[Pool, ...], epoch: int, amount: int = 0) -> None:
-        self.pools = pools
-        self.epoch = epoch
-        self.amount = amount
-        self.is_open = True
+    pools: tuple[Pool, ...]
+    epoch: int
+    amount: int = 0
+    is_open: bool = True
 
 
 class Ticket(msgspec.Struct, eq=False):

@@ -49,6 +49,7 @@ class Pool:
     """
 
     __slots__ = (
+        "alone",
         "balance",
         "charged",
         "elsewhere",
@@ -69,6 +70,8 @@ class Pool:
     def __init__(self, pool_id: PoolId, owner_id: AccountId, limit: Micro | None) -> None:
         self.id = pool_id
         self.owner_id = owner_id
+        self.alone = (self,)
+        """All the pools of a call by a key without a limit, where this is the wallet."""
         self.limit = limit
         """A key's month: the key's spending limit. None for a wallet."""
         self.is_limit_sent = limit is None
