@@ -1,7 +1,6 @@
 """What one call costs and who pays for it: held before it costs anything, settled exactly once, logged in any case."""
 
 import math
-from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from hypereal.gateway.metrics import Meter
 from hypereal.gateway.offers import Offer
 from hypereal.gateway.routing import Target, Way
 from hypereal.gateway.stickiness import Fingerprint
+from hypereal.kit.clock import utc_text
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
@@ -317,7 +317,7 @@ class Bill:
         end_user, metadata = tags_of(request) if "user" in fields or "metadata" in fields else NO_TAGS
         own = Own(
             request_id=call.request_id,
-            started_at=datetime.fromtimestamp(began_s + self._plane.unix_minus_monotonic_s, UTC),
+            started_at=utc_text(began_s + self._plane.unix_minus_monotonic_s),
             status=self.status,
             is_stream=request.stream,
             attempts=self.attempts,
@@ -369,7 +369,7 @@ class Bill:
         )
         own = Own(
             request_id=call.request_id,
-            started_at=datetime.fromtimestamp(call.began_s + self._plane.unix_minus_monotonic_s, UTC),
+            started_at=utc_text(call.began_s + self._plane.unix_minus_monotonic_s),
             status=self.status,
             error_type=self.error_type,
             is_stream=request is not None and request.stream,

@@ -84,7 +84,8 @@ class Own(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     add."""
 
     request_id: str
-    started_at: datetime
+    started_at: datetime | str
+    """As text: ISO 8601 with its zone."""
     status: int
     """What the caller got; 499 where the caller left."""
     is_stream: bool
