@@ -38,12 +38,12 @@ async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
     if route.action is Action.COUNT_TOKENS:
         body, labels = await _count_tokens(call, bill, plane)
     else:
-        body, labels = _models(call, plane), b""
+        body, labels = _models(call, plane), ""
     bill.status = 200
     call.connection.transport.write(head(call, 200, JSON, len(body), quota=bill.quota, extra=labels) + body)
 
 
-async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, bytes]:
+async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, str]:
     """The upstream's count, else our own estimate where no target of the model can count in the caller's dialect."""
     if not call.connection.read_body():
         await call.wait()
@@ -62,7 +62,7 @@ async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, 
             return call.upstream.whole(), way.target.labels
     count = DIALECTS[request.dialect].estimate_input(request)
     name = "totalTokens" if request.dialect is Dialect.GEMINI else "input_tokens"
-    return msgspec.json.encode({name: count}), b""
+    return msgspec.json.encode({name: count}), ""
 
 
 def _models(call: Call, plane: "Plane") -> bytes:

@@ -44,7 +44,7 @@ class Target:
         self.is_local = provider.name == LOCAL
         self.meter: Meter | None = None
         """What went through it; set by the first call."""
-        self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n".encode()
+        self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n"
         self.breaker = Breaker()
 
 
