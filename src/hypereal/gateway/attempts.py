@@ -130,8 +130,8 @@ def _request(call: Call, bill: "Bill", way: Way, counts_tokens: bool) -> tuple[P
     """What is sent along WAY: the pool of its address, the whole head, the body."""
     request = bill.request
     assert request is not None
-    bill.key_number = way.keys.pick(bill.key_number) if way.keys.size > 1 else 0
-    pool, head = way.line(request.stream, counts_tokens, bill.key_number)
+    bill.key_number = number = way.keys.pick(bill.key_number) if way.keys.size > 1 else 0
+    pool, head = way.line(request.stream, counts_tokens, number)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
     forwarded = call.facts.forwarded
@@ -141,8 +141,7 @@ def _request(call: Call, bill: "Bill", way: Way, counts_tokens: bool) -> tuple[P
         body = way.wire.write(request, way.target.model, way.profile)
     else:
         body, forwarded = way.seal.close(request, forwarded, counts_tokens)
-    call.silence_s_max = way.target.provider.timeout_s
-    call.says_nothing = way.wire.says_nothing
+    call.silence_s_max, call.says_nothing = way.timeout_s, way.says_nothing
     return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body
 
 
@@ -155,10 +154,10 @@ def _read(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> None:
     assert head is not None
     if head.status != 200:
         raise _not_ok(call, head, said)
-    bill.answer = said
-    bill.usage = usage = way.wire.usage_of_answer(said, way.profile)
+    usage = way.wire.usage_of_answer(said, way.profile)
     if usage is None:
         _require_answer(call, way, said, is_sse=False)
+    bill.answer, bill.usage = said, usage
 
 
 async def _hear(call: Call, way: Way, upstream: Upstream) -> None:

@@ -11,7 +11,7 @@ from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import Bill
 from hypereal.gateway.call import Call
 from hypereal.gateway.facts import Action
-from hypereal.gateway.requests import find_offer, read_request
+from hypereal.gateway.requests import find_offer
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import NotFound, Overloaded, UpstreamFailed, UpstreamTimeout
 from hypereal.wire import (
@@ -47,7 +47,7 @@ async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, 
     """The upstream's count, else our own estimate where no target of the model can count in the caller's dialect."""
     if not call.connection.read_body():
         await call.wait()
-    request = bill.request = read_request(call)
+    request = bill.request = call.facts.read(call.connection.body)
     offer = find_offer(request, bill.payer, plane.offers)
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s

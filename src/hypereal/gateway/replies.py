@@ -24,12 +24,6 @@ LOCAL_TRUNCATED_LINE = "x-hypereal-local-truncated: true\r\n"
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def is_whole(call: Call) -> bool:
-    """Whether the upstream has answered in one piece, which `reply` answers with; else it streams: `relay`."""
-    assert call.upstream is not None
-    return not call.upstream.is_stream
-
-
 def reply(call: Call, bill: "Bill", way: Way) -> bytes:
     """Settle; the bytes that then answer: the bill's whole answer, which is in the upstream's dialect, as the caller
     wants it."""

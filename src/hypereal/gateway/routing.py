@@ -51,7 +51,20 @@ class Target:
 class Way:
     """A target in the dialect that it is spoken to in. BRIDGE translates where that is not the caller's."""
 
-    __slots__ = ("_lines", "bridge", "dialect", "is_messages", "keys", "pools", "profile", "seal", "target", "wire")
+    __slots__ = (
+        "_lines",
+        "bridge",
+        "dialect",
+        "is_messages",
+        "keys",
+        "pools",
+        "profile",
+        "says_nothing",
+        "seal",
+        "target",
+        "timeout_s",
+        "wire",
+    )
 
     def __init__(
         self, target: Target, dialect: Dialect, bridge: Bridge | None, *, pools: "Pools", keys: KeyRing
@@ -62,6 +75,8 @@ class Way:
         self.dialect = dialect
         self.is_messages = dialect is Dialect.ANTHROPIC_MESSAGES
         self.wire = DIALECTS[dialect]
+        self.says_nothing = self.wire.says_nothing
+        self.timeout_s = target.provider.timeout_s
         self.bridge = bridge
         self.profile = PROFILES[target.provider.usage]
         self.pools = pools
