@@ -1,8 +1,8 @@
 """What one call costs the interpreter, without sockets: the real data plane between two transports of memory.
 
-    python benchmarks/hot_path.py                    us, frames and bytecodes a call, per scenario
-    python benchmarks/hot_path.py json1k --where     and which functions they are
-    python benchmarks/hot_path.py --money            with the real books and spool, leased once
+    python -O benchmarks/hot_path.py                    us, frames and bytecodes a call, per scenario
+    python -O benchmarks/hot_path.py json1k --where     and which functions they are
+    python -O benchmarks/hot_path.py --money            with the real books and spool, leased once
 
 Bytecodes and frames are exact and the same on every machine; the time is that of this process alone.
 """
