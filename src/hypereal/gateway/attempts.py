@@ -22,8 +22,8 @@ from hypereal.kit.errors import (
     UpstreamTimeout,
 )
 from hypereal.ledger import Attempt
-from hypereal.net import Pool, Upstream, UpstreamLost
-from hypereal.wire import Request, UpstreamError, upstream_error
+from hypereal.net import AnswerHead, Pool, Upstream, UpstreamLost
+from hypereal.wire import UpstreamError, upstream_error
 
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
@@ -63,68 +63,62 @@ async def open_answer(call: Call, bill: "Bill", ways: tuple[Way, ...], *, counts
     UpstreamTimeout once no target or no time is left.
     """
     last: Failure | None = None
-    if not ways[0].target.breaker.lets_through:
+    if ways[0].target.breaker.failures:
         ways = _in_order(ways)
     for way in ways:
         bill.way = way
-        last = await _try(call, bill, way, counts_tokens, way is ways[-1]) or last
-        if call.upstream is not None:
-            return way
+        breaker = Breaker() if counts_tokens else way.target.breaker  # who cannot count may well answer
+        tries: int | None = 0
+        was_stale = False
+        while tries is not None:
+            bill.attempts += 1
+            call.asked_s, call.quiet_s = monotonic(), 0
+            if breaker.failures:
+                breaker.begin()
+            try:
+                if way.seal is not None and not way.seal.is_ready:
+                    await call.aside(way.seal.make_ready())
+                pool, head, body = _request(call, bill, way, counts_tokens)
+                idle = None if was_stale else pool.take()
+                upstream = idle if idle is not None else await call.aside(pool.connect(call.deadline_s - monotonic()))
+                call.upstream = upstream
+                upstream.send(call, head, body)
+                await call.wait()
+                call.first_byte_s = monotonic()
+                if upstream.is_stream:
+                    await _hear(call, way, upstream)
+                else:
+                    _read(call, bill, way, upstream)
+                if breaker.failures:
+                    breaker.succeeded()
+                return way
+            except (UpstreamLost, AnswerRefused) as failure:
+                last = failure
+                was_stale = isinstance(failure, UpstreamLost) and failure.is_stale
+                tries = await _may_ask_again(call, bill, breaker, failure, tries, way is ways[-1])
         if monotonic() >= call.deadline_s or bill.attempts >= TRIES_MAX:
             break
     raise _final(last, len(ways))
 
 
-async def _try(call: Call, bill: "Bill", way: Way, counts_tokens: bool, is_last: bool) -> Failure | None:
-    """Ask along WAY, a second time where that may help. Returns the last failure, None where it answered."""
-    request = bill.request
-    assert request is not None
-    breaker = Breaker() if counts_tokens else way.target.breaker  # who cannot count may well answer
-    tries, was_stale = 0, False
-    while True:
-        bill.attempts += 1
-        call.asked_s, call.quiet_s = monotonic(), 0
-        breaker.begin()
-        try:
-            if way.seal is not None and not way.seal.is_ready:
-                await call.aside(way.seal.make_ready())
-            pool, head, body = _request(call, bill, way, request, counts_tokens)
-            idle = None if was_stale else pool.take()
-            upstream = idle if idle is not None else await call.aside(pool.connect(call.deadline_s - monotonic()))
-            call.upstream = upstream
-            upstream.send(call, head, body)
-            await call.wait()
-            call.first_byte_s = monotonic()
-            while _check(call, bill, way, upstream):
-                upstream.hold()
-                await call.wait()
-            if upstream.is_stream and not call.relays:
-                await _gather(call, way, upstream)
-        except (UpstreamLost, AnswerRefused) as failure:
-            _let_go(call)
-            was_stale = isinstance(failure, UpstreamLost) and failure.is_stale
-            if was_stale:
-                bill.attempts -= 1  # closed while it was idle: not a try
-                continue
-            is_out = breaker.failed(_note(call, bill, way, failure))
-            wait_s = _wait_s(call, bill, way, failure, tries, is_last)
-            if wait_s is None or (is_out and not is_last) or bill.attempts >= TRIES_MAX:
-                return failure
-            if wait_s:
-                tries += 1
-                await call.aside(asyncio.sleep(wait_s))
-        else:
-            breaker.succeeded()
-            return None
-
-
-async def _gather(call: Call, way: Way, upstream: Upstream) -> None:
-    """A stream for a caller who wants none is whole before it is an answer: cut, it can still be somebody else's."""
-    if not upstream.is_done:
-        upstream.gather()
-        await call.wait()
-    if not way.wire.is_complete(upstream.last_events()):
-        raise AnswerRefused(502, "the stream ended before the answer was complete")
+async def _may_ask_again(
+    call: Call, bill: "Bill", breaker: Breaker, failure: Failure, tries: int, is_last: bool
+) -> int | None:
+    """Whether the bill's way is asked again after FAILURE, once it is time to: its TRIES so far, else None."""
+    way = bill.way
+    assert way is not None
+    _let_go(call)
+    if isinstance(failure, UpstreamLost) and failure.is_stale:
+        bill.attempts -= 1  # closed while it was idle: not a try
+        return tries
+    is_out = breaker.failed(_note(call, bill, way, failure))
+    wait_s = _wait_s(call, bill, way, failure, tries, is_last)
+    if wait_s is None or (is_out and not is_last) or bill.attempts >= TRIES_MAX:
+        return None
+    if not wait_s:
+        return tries
+    await call.aside(asyncio.sleep(wait_s))
+    return tries + 1
 
 
 def _in_order(ways: tuple[Way, ...]) -> tuple[Way, ...]:
@@ -132,10 +126,12 @@ def _in_order(ways: tuple[Way, ...]) -> tuple[Way, ...]:
     return tuple(sorted(ways, key=lambda way: not way.target.breaker.lets_through))
 
 
-def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens: bool) -> tuple[Pool, bytes, bytes]:
+def _request(call: Call, bill: "Bill", way: Way, counts_tokens: bool) -> tuple[Pool, bytes, bytes]:
     """What is sent along WAY: the pool of its address, the whole head, the body."""
-    bill.key_number = way.keys.pick(bill.key_number) if way.keys.size > 1 else 0
-    pool, head = way.line(request.stream, counts_tokens, bill.key_number)
+    request = bill.request
+    assert request is not None
+    bill.key_number = number = way.keys.pick(bill.key_number) if way.keys.size > 1 else 0
+    pool, head = way.line(request.stream, counts_tokens, number)
     if way.bridge is not None:
         request = way.bridge.request(request, way.profile)
     forwarded = call.facts.forwarded
@@ -145,30 +141,45 @@ def _request(call: Call, bill: "Bill", way: Way, request: Request, counts_tokens
         body = way.wire.write(request, way.target.model, way.profile)
     else:
         body, forwarded = way.seal.close(request, forwarded, counts_tokens)
-    call.silence_s_max = way.target.provider.timeout_s
-    call.says_nothing = way.wire.says_nothing
+    call.silence_s_max, call.says_nothing = way.timeout_s, way.says_nothing
     return pool, b"%s%d\r\n%s\r\n" % (head, len(body), forwarded), body
 
 
-def _check(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bool:
-    """Whether a stream has said nothing yet, so that it is to be held on; False where the answer is one.
+def _read(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> None:
+    """Keep a plain answer for the bill, and the usage that it says: what was counted was answered.
 
-    Raises AnswerRefused where it is none; InvalidRequest or RequestTooLarge where the caller is to blame. Usage that a
-    plain answer says is kept: what was counted was answered.
+    Raises AnswerRefused where it is none; InvalidRequest or RequestTooLarge where the caller is to blame.
     """
+    head, said = upstream.head, upstream.whole()
+    assert head is not None
+    if head.status != 200:
+        raise _not_ok(call, head, said)
+    usage = way.wire.usage_of_answer(said, way.profile)
+    if usage is None:
+        _require_answer(call, way, said, is_sse=False)
+    bill.answer, bill.usage = said, usage
+
+
+async def _hear(call: Call, way: Way, upstream: Upstream) -> None:
+    """Hold a stream until it says something; until it ends, where the caller wants none. Raises as `_read`."""
     head = upstream.head
     assert head is not None
-    status = head.status
-    if status != 200:
-        said = upstream.first if upstream.is_stream else upstream.whole()
-        inside = upstream_error(status, said)
-        raise _refusal(call, status, inside, retry_after_s(head, said))
-    if not upstream.is_stream:
-        bill.answer = said = upstream.whole()
-        bill.usage = way.wire.usage_of_answer(said, way.profile)
-        if bill.usage is None:
-            _require_answer(call, way, said, is_sse=False)
-        return False
+    if head.status != 200:
+        raise _not_ok(call, head, upstream.first)
+    while _says_nothing(call, way, upstream):
+        upstream.hold()
+        await call.wait()
+    if call.relays:
+        return
+    if not upstream.is_done:
+        upstream.gather()
+        await call.wait()
+    if not way.wire.is_complete(upstream.last_events()):  # cut, it can still be somebody else's
+        raise AnswerRefused(502, "the stream ended before the answer was complete")
+
+
+def _says_nothing(call: Call, way: Way, upstream: Upstream) -> bool:
+    """Whether a stream has said nothing yet, so that it is to be held on. Raises as `_read`."""
     said = upstream.newest()
     _require_answer(call, way, said, is_sse=True)
     if not way.wire.says_nothing(said):
@@ -181,6 +192,11 @@ def _check(call: Call, bill: "Bill", way: Way, upstream: Upstream) -> bool:
     if upstream.is_done:
         raise AnswerRefused(502, "the stream ended before it said anything")
     return True
+
+
+def _not_ok(call: Call, head: AnswerHead, said: bytes) -> Exception:
+    """What an answer whose status is not 200 is to the gateway; SAID is its body, or its first events."""
+    return _refusal(call, head.status, upstream_error(head.status, said), retry_after_s(head, said))
 
 
 def _require_answer(call: Call, way: Way, said: bytes, *, is_sse: bool) -> None:

@@ -148,12 +148,13 @@ def report(usage: Usage, price: Price) -> CacheReport:
     )
 
 
-def report_lines(report: CacheReport) -> bytes:
+def report_lines(report: CacheReport) -> str:
     """REPORT as ready lines of an answer's head."""
     return (
-        b"x-hypereal-cache-read-tokens: %d\r\nx-hypereal-cache-written-tokens: %d\r\n"
-        b"x-hypereal-cache-saved-credits: %s\r\n"
-    ) % (report.read_tokens, report.written_tokens, credits(report.saved).encode())
+        f"x-hypereal-cache-read-tokens: {report.read_tokens}\r\n"
+        f"x-hypereal-cache-written-tokens: {report.written_tokens}\r\n"
+        f"x-hypereal-cache-saved-credits: {credits(report.saved)}\r\n"
+    )
 
 
 def _opened(price: Price) -> _Account:

@@ -1,7 +1,9 @@
 """What the gateway reads off a request head: route, credential, what is forwarded. Kept with the cached head."""
 
 import re
+from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 
 import msgspec
 
@@ -11,6 +13,7 @@ from hypereal.kit.errors import AuthenticationFailed, HyperealError, MethodNotAl
 from hypereal.kit.ids import hash_key
 from hypereal.ledger import Stem
 from hypereal.net import RequestHead, query_values
+from hypereal.wire import DIALECTS, Request, read_by_shape
 
 CLIENT_CHARS_MAX = 200
 APP_CHARS_MAX = 64
@@ -59,6 +62,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """`/gemini`: the body's shape decides the dialect."""
 
 
+Reader = Callable[[bytes | bytearray], Request]
+"""Checks a body and makes a request of it. Raises InvalidRequest."""
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """One head, read. `route` is None for what the control process serves."""
 
@@ -82,6 +89,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """An ordinary call that generates: nothing in the head stands against it."""
     refusal: HyperealError | None = None
     """Why the head alone suffices to refuse the call."""
+    read: Reader = DIALECTS[Dialect.OPENAI_CHAT].read
+    """How the route's bodies are read."""
     stem: Stem = msgspec.field(default_factory=Stem)
     """What the log says of whoever sends this head; of its principal."""
 
@@ -120,6 +129,7 @@ def read_facts(head: RequestHead) -> Facts:
     """Read HEAD, and keep what was read with it. Never raises: what fits no hot route is for the control process."""
     route, credential = find_route(head), _credential(head)
     refusal = None if route is None else _refusal(head, route, credential)
+    read = DIALECTS[Dialect.OPENAI_CHAT].read if route is None else _reader(head, route)
     head.memo = facts = Facts(
         route=route,
         credential=credential,
@@ -136,8 +146,18 @@ def read_facts(head: RequestHead) -> Facts:
             route is not None and route.action is Action.GENERATE and refusal is None and head.method == route.method
         ),
         refusal=refusal,
+        read=read,
     )
     return facts
+
+
+def _reader(head: RequestHead, route: Route) -> Reader:
+    if route.is_by_shape:
+        return partial(read_by_shape, stream=True if b"alt=sse" in head.query else None)
+    read = DIALECTS[route.dialect].read
+    if route.model is None and route.stream is None:
+        return read
+    return partial(read, model=route.model, stream=route.stream)
 
 
 def _refusal(head: RequestHead, route: Route, credential: bytes) -> HyperealError | None:

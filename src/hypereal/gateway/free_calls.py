@@ -11,7 +11,7 @@ from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import Bill
 from hypereal.gateway.call import Call
 from hypereal.gateway.facts import Action
-from hypereal.gateway.requests import find_offer, read_request
+from hypereal.gateway.requests import find_offer
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import NotFound, Overloaded, UpstreamFailed, UpstreamTimeout
 from hypereal.wire import (
@@ -38,16 +38,16 @@ async def answer_free(call: Call, bill: Bill, plane: "Plane") -> None:
     if route.action is Action.COUNT_TOKENS:
         body, labels = await _count_tokens(call, bill, plane)
     else:
-        body, labels = _models(call, plane), b""
+        body, labels = _models(call, plane), ""
     bill.status = 200
     call.connection.transport.write(head(call, 200, JSON, len(body), quota=bill.quota, extra=labels) + body)
 
 
-async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, bytes]:
+async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, str]:
     """The upstream's count, else our own estimate where no target of the model can count in the caller's dialect."""
     if not call.connection.read_body():
         await call.wait()
-    request = bill.request = read_request(call)
+    request = bill.request = call.facts.read(call.connection.body)
     offer = find_offer(request, bill.payer, plane.offers)
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
@@ -62,7 +62,7 @@ async def _count_tokens(call: Call, bill: Bill, plane: "Plane") -> tuple[bytes, 
             return call.upstream.whole(), way.target.labels
     count = DIALECTS[request.dialect].estimate_input(request)
     name = "totalTokens" if request.dialect is Dialect.GEMINI else "input_tokens"
-    return msgspec.json.encode({name: count}), b""
+    return msgspec.json.encode({name: count}), ""
 
 
 def _models(call: Call, plane: "Plane") -> bytes:

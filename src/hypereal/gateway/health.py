@@ -27,10 +27,11 @@ class Health(msgspec.Struct, kw_only=True):
 class Breaker:
     """Opens after FAILURES_MAX failures in a row. Then, at growing intervals, one call at a time is let through."""
 
-    __slots__ = ("_failures", "_faults", "_last", "_open_s", "_open_until_s")
+    __slots__ = ("_faults", "_last", "_open_s", "_open_until_s", "failures")
 
     def __init__(self) -> None:
-        self._failures = 0
+        self.failures = 0
+        """In a row. 0: the last call was answered, and there is nothing that `begin` and `succeeded` would do."""
         self._open_s = OPEN_S
         self._open_until_s = 0.0
         """0: closed."""
@@ -42,11 +43,6 @@ class Breaker:
         """Whether a call may go there: it is closed, or it is time for a probe."""
         return not self._open_until_s or self._open_until_s <= coarse.monotonic_s
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether the last call did."""
-        return self._failures > 0
-
     def begin(self) -> None:
         """A call goes there. While the breaker is open it is the probe: others keep away until it has ended."""
         if self._open_until_s:
@@ -54,15 +50,14 @@ class Breaker:
 
     def succeeded(self) -> None:
         """It answered: closed."""
-        if self._failures:
-            self._failures, self._open_until_s, self._open_s = 0, 0.0, OPEN_S
+        self.failures, self._open_until_s, self._open_s = 0, 0.0, OPEN_S
 
     def failed(self, fault: Fault) -> bool:
         """It did not. True where that opened the breaker, or kept it open for longer."""
         self._faults[fault.name] = self._faults.get(fault.name, 0) + 1
         self._last = fault.name
-        self._failures += 1
-        if self._failures < FAILURES_MAX:
+        self.failures += 1
+        if self.failures < FAILURES_MAX:
             return False
         if self._open_until_s:
             self._open_s = min(self._open_s * 2, OPEN_S_MAX)

@@ -9,8 +9,8 @@ from hypereal.gateway.caching import mark_prefixes
 from hypereal.gateway.call import Call, ClientGone
 from hypereal.gateway.continuations import FIELD as CONTINUES
 from hypereal.gateway.refusals import refuse
-from hypereal.gateway.replies import end, expect_stream, is_whole, relay, reply, wait_for_commit
-from hypereal.gateway.requests import find_offer, permit_origin, read_request
+from hypereal.gateway.replies import end, expect_stream, relay, reply, wait_for_commit
+from hypereal.gateway.requests import find_offer, permit_origin
 from hypereal.kit import log
 from hypereal.kit.errors import HyperealError, InternalError
 from hypereal.net import Malformed, UpstreamLost
@@ -56,9 +56,9 @@ async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plan
 
 async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     """The steps of every LLM route that costs money."""
-    if not call.connection.read_body():
+    if not call.connection.read_body():  # 413
         await call.wait()
-    request = bill.request = read_request(call)  # 400, 413
+    request = bill.request = call.facts.read(call.connection.body)  # 400
     offer = find_offer(request, bill.payer, plane.offers)  # 400 that names the available models or the endpoint, 403
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
@@ -76,7 +76,7 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     way = await open_answer(call, bill, ways)  # 502, each target in turn
     if bill.conversation is not None:
         plane.stickiness.stay(bill, way)
-    last = reply(call, bill, way) if is_whole(call) else await relay(call, bill, way)
+    last = reply(call, bill, way) if bill.answer else await relay(call, bill, way)
     if plane.ledger.waits_for_commit:
         await wait_for_commit(call, plane.ledger)
     end(call, last)

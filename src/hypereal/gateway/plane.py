@@ -2,7 +2,6 @@
 
 import os
 import time
-from typing import cast
 
 from hypereal.accounts import KeyCache
 from hypereal.catalog import Catalog
@@ -84,7 +83,9 @@ class Plane:
 
     def begin(self, connection: Connection, head: RequestHead) -> None:
         """Start the call of HEAD."""
-        facts = cast(Facts | None, head.memo) or read_facts(head)
+        facts = head.memo
+        if not isinstance(facts, Facts):
+            facts = read_facts(head)
         connection.call = call = Call(connection, head, facts)
         if facts.generates:
             call.begin(conduct(call, self, generate))
@@ -154,6 +155,5 @@ async def _answer_at_once(call: Call, answer: bytes) -> None:
 
 
 def _preflight(call: Call) -> bytes:
-    request_id = call.request_id.encode()
-    close = b"" if call.connection.keeps_alive else b"connection: close\r\n"
-    return b"HTTP/1.1 204 No Content\r\n%sx-request-id: %s\r\n%s%s\r\n" % (close, request_id, CORS, PREFLIGHT)
+    close = "" if call.connection.keeps_alive else "connection: close\r\n"
+    return f"HTTP/1.1 204 No Content\r\n{close}x-request-id: {call.request_id}\r\n{CORS}{PREFLIGHT}\r\n".encode()

@@ -19,14 +19,9 @@ if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
 
 LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
+LOCAL_TRUNCATED_LINE = "x-hypereal-local-truncated: true\r\n"
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def is_whole(call: Call) -> bool:
-    """Whether the upstream has answered in one piece, which `reply` answers with; else it streams: `relay`."""
-    assert call.upstream is not None
-    return not call.upstream.is_stream
 
 
 def reply(call: Call, bill: "Bill", way: Way) -> bytes:
@@ -55,7 +50,7 @@ def reply(call: Call, bill: "Bill", way: Way) -> bytes:
     return answers.head(call, 200, content_type, len(body), bill.quota, extra) + body
 
 
-def _as_stream(call: Call, request: Request, body: bytes) -> tuple[bytes, bytes]:
+def _as_stream(call: Call, request: Request, body: bytes) -> tuple[bytes, str]:
     """A plain answer for a caller who asked for a stream, and its content type."""
     if _wants_array(call):
         return b"[" + body + b"]", answers.JSON
@@ -72,7 +67,7 @@ async def relay(call: Call, bill: "Bill", way: Way) -> bytes:
     assert upstream is not None and request is not None
     if not call.relays:
         return _reply_folded(call, bill, way)
-    labels = way.target.labels + (_local_line(upstream) if way.target.is_local else b"")
+    labels = way.target.labels + (_local_line(upstream) if way.target.is_local else "")
     head = b"" if call.is_started else _stream_head(call, bill, labels)
     call.is_started = True
     call.deadline_s = math.inf
@@ -132,14 +127,14 @@ def expect_stream(call: Call, bill: "Bill") -> None:
 
     def beat() -> None:
         tail = last_told(call, bill)
-        head = b"" if call.is_started else _stream_head(call, bill, b"x-hypereal-model: %s\r\n" % model.id.encode())
+        head = b"" if call.is_started else _stream_head(call, bill, f"x-hypereal-model: {model.id}\r\n")
         call.is_started = True
         call.connection.transport.write(head + chunk(DIALECTS[request.dialect].heartbeat(tail)))
 
     call.relays, call.on_silence = True, beat
 
 
-def _stream_head(call: Call, bill: "Bill", labels: bytes) -> bytes:
+def _stream_head(call: Call, bill: "Bill", labels: str) -> bytes:
     """The head of a stream. Its cost is not known yet, so no field says it."""
     return answers.head(call, 200, answers.EVENTS, None, bill.quota, labels)
 
@@ -169,7 +164,7 @@ def _wants_array(call: Call) -> bool:
     return route is not None and route.stream is True and b"alt=sse" not in call.head.query
 
 
-def _local_line(upstream: Upstream) -> bytes:
+def _local_line(upstream: Upstream) -> str:
     """The local model says when it had to cut a prompt; nobody else may write such a field."""
     assert upstream.head is not None
-    return b"%s: true\r\n" % LOCAL_TRUNCATED if upstream.head.get(LOCAL_TRUNCATED) == b"true" else b""
+    return LOCAL_TRUNCATED_LINE if upstream.head.get(LOCAL_TRUNCATED) == b"true" else ""

@@ -1,4 +1,4 @@
-"""What a caller asks for: the body read in the dialect of its route, and whether the key may ask it, and from there."""
+"""What a caller asks for: an offer of ours, and whether its key may ask for that, and from there."""
 
 from hypereal.accounts import Principal, permit_address
 from hypereal.catalog import Model
@@ -7,18 +7,9 @@ from hypereal.gateway.cold import client_address
 from hypereal.gateway.intents import choose
 from hypereal.gateway.offers import Offer, Offers
 from hypereal.kit.errors import PermissionDenied
-from hypereal.wire import DIALECTS, Request, read_by_shape
+from hypereal.wire import Request
 
 INFERENCE = "inference"
-
-
-def read_request(call: Call) -> Request:
-    """The call's request, from its whole body. Raises InvalidRequest."""
-    route, body = call.facts.route, call.connection.body
-    assert route is not None
-    if route.is_by_shape:
-        return read_by_shape(body, stream=True if b"alt=sse" in call.head.query else None)
-    return DIALECTS[route.dialect].read(body, model=route.model, stream=route.stream)
 
 
 def find_offer(request: Request, principal: Principal, offers: Offers) -> Offer:
@@ -27,7 +18,8 @@ def find_offer(request: Request, principal: Principal, offers: Offers) -> Offer:
     Raises UnknownModel with the available ones, InvalidRequest that names the right endpoint, PermissionDenied.
     """
     offer = offers.of(request.model, request.dialect) if request.model else choose(offers, request, principal.models)
-    permit(principal, offer.model)
+    if principal.models is not None or INFERENCE not in principal.scopes:
+        permit(principal, offer.model)
     return offer
 
 

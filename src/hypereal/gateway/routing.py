@@ -45,7 +45,7 @@ class Target:
         self.is_local = provider.name == LOCAL
         self.meter: Meter | None = None
         """What went through it; set by the first call."""
-        self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n".encode()
+        self.labels = f"x-hypereal-model: {catalog_id}\r\nx-hypereal-provider: {provider.name}\r\n"
         self.breaker = Breaker()
 
 
@@ -60,9 +60,11 @@ class Way:
         "keys",
         "pools",
         "profile",
+        "says_nothing",
         "seal",
         "stem",
         "target",
+        "timeout_s",
         "wire",
     )
 
@@ -75,6 +77,8 @@ class Way:
         self.dialect = dialect
         self.is_messages = dialect is Dialect.ANTHROPIC_MESSAGES
         self.wire = DIALECTS[dialect]
+        self.says_nothing = self.wire.says_nothing
+        self.timeout_s = target.provider.timeout_s
         self.bridge = bridge
         self.profile = PROFILES[target.provider.usage]
         self.pools = pools

@@ -35,7 +35,7 @@ class Seal:
     @property
     def is_ready(self) -> bool:
         """Whether all is at hand that a request needs; `make_ready` where it is not."""
-        return self.token is None or self.token.is_at_hand(is_suspect=self._way.target.breaker.has_failed)
+        return self.token is None or self.token.is_at_hand(is_suspect=self._way.target.breaker.failures > 0)
 
     async def make_ready(self) -> None:
         """Ordinary asyncio work. Raises UpstreamLost: then the target cannot be asked."""

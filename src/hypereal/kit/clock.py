@@ -15,7 +15,7 @@ class CoarseClock:
     def __init__(self) -> None:
         self.monotonic_s = 0.0
         self.unix_s = 0.0
-        self.http_date = b""
+        self.http_date = ""
         """As the `date` field of an answer has it."""
         self.tick()
 
@@ -23,7 +23,7 @@ class CoarseClock:
         """Read the real clocks. Called by the sweep."""
         self.monotonic_s = time.monotonic()
         self.unix_s = time.time()
-        self.http_date = formatdate(self.unix_s, usegmt=True).encode()
+        self.http_date = formatdate(self.unix_s, usegmt=True)
 
 
 coarse = CoarseClock()

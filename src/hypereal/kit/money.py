@@ -21,9 +21,10 @@ CREDITS_MAX = 10**12
 
 def credits(micro: int) -> str:
     """MICRO as decimal credits, at most 6 decimals, no trailing zeros: 1_500_000 -> '1.5'."""
-    sign = "-" if micro < 0 else ""
-    whole, part = divmod(abs(micro), MICRO_PER_CREDIT)
-    return f"{sign}{whole}" if part == 0 else f"{sign}{whole}.{part:06d}".rstrip("0")
+    if micro < 0:
+        return "-" + credits(-micro)
+    digits = str(micro).zfill(7)
+    return f"{digits[:-6]}.{digits[-6:]}".rstrip("0").rstrip(".")
 
 
 def credits_json(micro: int) -> msgspec.Raw:

@@ -68,7 +68,7 @@ class AnthropicMessages(Counting):
         )
 
     def write(self, request: Request, upstream_model: str, profile: Profile) -> bytes:
-        return members.encode({**request.fields, "model": msgspec.Raw(members.encode(upstream_model))})
+        return members.encode({**request.fields, "model": members.written(upstream_model)})
 
     def usage_of_answer(self, body: bytes, profile: Profile) -> Usage | None:
         try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hypereal.wire.members import NULL, UNREADABLE, Fields, starts_with
+from hypereal.wire.members import LIST, NULL, OBJECT, UNREADABLE, Fields, kind
 
 BODY_BYTES_MIN = 64 * 1024
 """Smaller bodies are not looked at: their bytes are no burden."""
@@ -65,7 +65,7 @@ def inline_images(fields: Fields, member: str, size_bytes: int) -> InlineImages:
 
 
 def _sizes(parts: msgspec.Raw, depth: int) -> list[int]:
-    if depth == 0 or not starts_with(parts, "["):
+    if depth == 0 or kind(parts) != LIST:
         return []
     found = []
     for part in _parts.decode(parts):
@@ -77,7 +77,7 @@ def _sizes(parts: msgspec.Raw, depth: int) -> list[int]:
 
 def _image_bytes(raw: msgspec.Raw) -> int:
     """Bytes of the base64 text in RAW; 0 where it is no inline image."""
-    if starts_with(raw, "{"):
+    if kind(raw) == OBJECT:
         payload = _payload.decode(raw)
         if (payload.media_type or payload.mime_type).startswith("image/"):
             return len(memoryview(payload.data))

@@ -3,6 +3,8 @@
 What we do not need to know is not decoded; it goes on byte for byte.
 """
 
+from functools import lru_cache
+from struct import Struct
 from typing import Any
 
 import msgspec
@@ -17,14 +19,19 @@ NULL = msgspec.Raw(b"null")
 """For members that are absent; the same to us as null."""
 TRUE = msgspec.Raw(b"true")
 FALSE = msgspec.Raw(b"false")
+NAMES_MAX = 4096
+"""Names of models that are kept as JSON."""
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding hostile bytes raises."""
 
 _object = msgspec.json.Decoder(Fields)
 _text = msgspec.json.Decoder(str)
-_whole = msgspec.json.Decoder(int)
+_whole: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
 _any = msgspec.json.Decoder(Any)
 encode = msgspec.json.Encoder().encode
+kind = Struct("c").unpack_from
+"""What kind of value a member is, by the byte that it begins with, of which it makes no copy."""
+LIST, OBJECT = kind(b"["), kind(b"{")
 
 
 def parse(body: bytes | bytearray) -> Fields:
@@ -66,44 +73,45 @@ def take_own(fields: Fields) -> Own:
 
 def model(fields: Fields, own: Own) -> str:
     """The model that is asked for; '' where an intent stands in its place. Raises InvalidRequest."""
-    if own.intent is not None and fields.get("model", NULL) == NULL:
+    raw = fields.get("model")
+    if own.intent is not None and (raw is None or raw == NULL):
         fields.pop("model", None)
         return ""
-    return text(fields, "model")
-
-
-def text(fields: Fields, name: str) -> str:
-    """A member that must be there and be a string that is not empty. Raises InvalidRequest."""
-    raw = fields.get(name)
     try:
-        value = "" if raw is None else _text.decode(raw)
+        name = "" if raw is None else _text.decode(raw)
     except msgspec.MsgspecError:
-        raise InvalidRequest(f"'{name}' must be a string.", param=name) from None
-    if not value:
-        raise InvalidRequest(f"'{name}' is missing.", param=name)
-    return value
+        raise InvalidRequest("'model' must be a string.", param="model") from None
+    if not name:
+        raise InvalidRequest("'model' is missing.", param="model")
+    return name
+
+
+@lru_cache(NAMES_MAX)
+def written(name: str) -> msgspec.Raw:
+    """NAME, a model's at an upstream, as JSON."""
+    return msgspec.Raw(encode(name))
 
 
 def flag(fields: Fields, name: str) -> bool:
     """A boolean; absent or null is false. Raises InvalidRequest."""
     raw = fields.get(name)
-    if raw is None or raw in (FALSE, NULL):
-        return False
     if raw == TRUE:
         return True
+    if raw is None or raw in (FALSE, NULL):
+        return False
     raise InvalidRequest(f"'{name}' must be true or false.", param=name)
 
 
 def whole(fields: Fields, name: str, *, least: int = 1) -> int | None:
     """A whole number of LEAST or more; None where absent or null. Raises InvalidRequest."""
     raw = fields.get(name)
-    if raw is None or raw == NULL:
+    if raw is None:
         return None
     try:
         value = _whole.decode(raw)
     except msgspec.MsgspecError:
         value = least - 1
-    if value < least:
+    if value is not None and value < least:
         raise InvalidRequest(f"'{name}' must be a whole number of {least} or more.", param=name)
     return value
 
@@ -113,13 +121,8 @@ def require_list(fields: Fields, name: str) -> None:
     raw = fields.get(name)
     if raw is None:
         raise InvalidRequest(f"'{name}' is missing.", param=name)
-    if not starts_with(raw, "["):
+    if kind(raw) != LIST:
         raise InvalidRequest(f"'{name}' must be a list.", param=name)
-
-
-def starts_with(raw: msgspec.Raw, character: str) -> bool:
-    """Whether the value begins with CHARACTER: its kind, without a copy of it."""
-    return memoryview(raw)[0] == ord(character)
 
 
 def decoded(raw: msgspec.Raw, name: str) -> Any:

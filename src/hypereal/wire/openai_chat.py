@@ -19,7 +19,6 @@ from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import chat_usage
 
-LIST = ord("[")
 _TOOLS_BYTES = len(CHATS_TOOLS)
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
@@ -53,7 +52,7 @@ class OpenAIChat(Counting):
         ):  # most likely another dialect's shape
             fields = as_chat_fields(fields)
             messages = fields.get("messages")
-        if messages is None or memoryview(messages)[0] != LIST:
+        if messages is None or members.kind(messages) != members.LIST:
             members.require_list(fields, "messages")
         if stream is not None:
             fields["stream"] = members.TRUE if stream else members.FALSE
@@ -73,7 +72,7 @@ class OpenAIChat(Counting):
         )
 
     def write(self, request: Request, upstream_model: str, profile: Profile) -> bytes:
-        fields = {**request.fields, "model": msgspec.Raw(members.encode(upstream_model))}
+        fields = {**request.fields, "model": members.written(upstream_model)}
         if request.stream:
             if not profile.takes_stream_options:
                 fields.pop("stream_options", None)

@@ -17,7 +17,6 @@ from hypereal.wire.usage_blocks import (
     MessagesUsage,
     OutputDetails,
     ResponsesUsage,
-    ServerTools,
     ServerToolUse,
     Thinking,
 )
@@ -26,7 +25,7 @@ TOKENS_MAX = 10**9
 """A count above this, or below 0, is not believed: the whole block is taken as missing. So is one of zeros."""
 
 
-_NO_INPUT_DETAILS, _NO_OUTPUT_DETAILS, _NO_SERVER_TOOLS = InputDetails(), OutputDetails(), ServerTools()
+_NO_INPUT_DETAILS = InputDetails()
 
 
 def chat_usage(said: ChatUsage | None, profile: Profile) -> Usage | None:
@@ -34,7 +33,8 @@ def chat_usage(said: ChatUsage | None, profile: Profile) -> Usage | None:
     if said is None:
         return None
     inputs = said.prompt_tokens_details or _NO_INPUT_DETAILS
-    reasoning = (said.completion_tokens_details or _NO_OUTPUT_DETAILS).reasoning_tokens or 0
+    outputs, tools = said.completion_tokens_details, said.server_side_tool_usage_details
+    reasoning = 0 if outputs is None else outputs.reasoning_tokens or 0
     output = said.completion_tokens
     if profile.reasoning_beside_output and said.total_tokens != said.prompt_tokens + output:
         output += reasoning
@@ -44,7 +44,7 @@ def chat_usage(said: ChatUsage | None, profile: Profile) -> Usage | None:
         write=inputs.cache_write_tokens or inputs.cache_creation_input_tokens or 0,
         output=output,
         reasoning=reasoning,
-        searches=(said.server_side_tool_usage_details or _NO_SERVER_TOOLS).web_search_calls or 0,
+        searches=0 if tools is None else tools.web_search_calls or 0,
     )
 
 
@@ -139,8 +139,8 @@ def _messages_fields(part: MessagesUsage) -> dict[str, int]:
 
 def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, searches: int = 0) -> Usage | None:
     """TOTAL holds the cache's share, save where that is the larger: then it stands beside it (seen at xAI)."""
-    counts = (total, read, write, output, reasoning, searches)
-    if min(counts) < 0 or not 0 < max(counts) <= TOKENS_MAX:
+    bits = total | read | write | output | reasoning | searches  # below 0 where one count is, 0 where all are
+    if bits <= 0 or (bits > TOKENS_MAX and max(total, read, write, output, reasoning, searches) > TOKENS_MAX):
         return None
     fresh = total - read - write
     return Usage(
@@ -148,7 +148,7 @@ def _checked(*, total: int, read: int, write: int, output: int, reasoning: int, 
         cache_read_tokens=read,
         cache_write_tokens=write,
         output_tokens=output,
-        reasoning_tokens=min(reasoning, output),
+        reasoning_tokens=reasoning if reasoning < output else output,
         web_searches=searches,
     )
 

@@ -260,9 +260,9 @@ def test_a_report_says_what_the_cache_did() -> None:
     assert (said.read_tokens, said.written_tokens) == (1_000_000, 100_000)
     assert said.saved == 360_000_000 - 10_000_000
     assert report_lines(said) == (
-        b"x-hypereal-cache-read-tokens: 1000000\r\n"
-        b"x-hypereal-cache-written-tokens: 100000\r\n"
-        b"x-hypereal-cache-saved-credits: 350\r\n"
+        "x-hypereal-cache-read-tokens: 1000000\r\n"
+        "x-hypereal-cache-written-tokens: 100000\r\n"
+        "x-hypereal-cache-saved-credits: 350\r\n"
     )
 
 
@@ -270,4 +270,4 @@ def test_a_report_counts_writes_of_both_lives_and_says_a_loss() -> None:
     said = report(Usage(cache_write_tokens=10_000, cache_write_1h_tokens=10_000), PRICE)
     assert said.written_tokens == 20_000
     assert said.saved == -1_000_000 - 4_000_000
-    assert b"saved-credits: -5\r\n" in report_lines(said)
+    assert "saved-credits: -5\r\n" in report_lines(said)

@@ -55,9 +55,32 @@ def test_whole_refuses_what_is_no_whole_number_of_1_or_more(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"1", b"[]", b"true", b'""', b"null", b'"\\ud800"'])
-def test_text_refuses_what_is_no_text(raw: bytes) -> None:
-    with pytest.raises(InvalidRequest):
-        members.text({"model": msgspec.Raw(raw)}, "model")
+def test_a_model_is_named_by_a_text_that_is_not_empty(raw: bytes) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        members.model({"model": msgspec.Raw(raw)}, members.NO_OWN)
+    assert refused.value.param == "model"
+
+
+def test_a_model_must_be_named_unless_an_intent_is() -> None:
+    own = members.Own(intent="fast")
+    assert members.model({"model": msgspec.Raw(b'"gpt-5"')}, own) == "gpt-5"
+    for fields in ({}, {"model": members.NULL}):
+        with pytest.raises(InvalidRequest):
+            members.model(fields, members.NO_OWN)
+        assert members.model(fields, own) == ""
+        assert "model" not in fields
+
+
+@pytest.mark.parametrize("name", ["gpt-5", 'a"b\\c', "ü\u2028\n", ""])
+def test_a_name_is_written_as_json(name: str) -> None:
+    assert msgspec.json.decode(members.written(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"), [(b"[]", members.LIST), (b'[{"a":1}]', members.LIST), (b"{}", members.OBJECT), (b"1", (b"1",))]
+)
+def test_the_kind_of_a_value_is_its_first_byte(raw: bytes, kind: tuple[bytes]) -> None:
+    assert members.kind(members.parse(b'{"a": %s}' % raw)["a"]) == kind
 
 
 @pytest.mark.parametrize("body", [b'{"hypereal":1}', b'{"hypereal":[]}', b'{"intent":{}}', b'{"intent":3}'])

@@ -68,6 +68,22 @@ def test_absurd_counts_are_no_usage(name: str, count: int) -> None:
     assert chat({"prompt_tokens": 10, "completion_tokens": 5, name: count}) is None
 
 
+COUNTS = st.one_of(st.integers(0, 50), st.sampled_from([-1, TOKENS_MAX, TOKENS_MAX + 1, 2**30, 2**64]), st.integers())
+
+
+@given(st.lists(COUNTS, min_size=5, max_size=5))
+def test_a_block_is_believed_where_every_count_is_sane_and_one_says_something(counts: list[int]) -> None:
+    total, output, read, write, reasoning = counts
+    said = {
+        "prompt_tokens": total,
+        "completion_tokens": output,
+        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    is_sane = min(counts) >= 0 and 0 < max(counts) <= TOKENS_MAX
+    assert (chat(said) is not None) == is_sane
+
+
 def test_a_block_of_zeros_is_no_usage() -> None:
     """Relays write one where they do not know; an answer always has tokens."""
     assert chat({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}) is None

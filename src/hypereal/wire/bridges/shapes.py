@@ -54,7 +54,7 @@ def as_chat_fields(fields: Fields) -> Fields:
         return _translated(fields, responses_as_chat, _RESPONSES, _OF_RESPONSES) if "input" in fields else fields
     if "system" in fields or _are_anthropics(fields.get("tools")):
         own = _OF_MESSAGES
-        if members.starts_with(fields.get("tool_choice", members.NULL), "{"):
+        if members.kind(fields.get("tool_choice", members.NULL)) == members.OBJECT:
             own |= {"tool_choice"}
         return _translated(fields, messages_as_chat, _MESSAGES, own)
     return fields
