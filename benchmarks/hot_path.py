@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache, Principal
-from hypereal.accounts.cache import _Entry
+from hypereal.accounts.principal import Entry
 from hypereal.gateway import Plane, Routing
 from hypereal.kit import log, settings
 from hypereal.kit.clock import boottime_s, coarse
@@ -204,7 +204,7 @@ def make_plane(*, with_money: bool) -> tuple[Plane, list[Wire]]:
         key_id=KeyId("key_bench"), owner_id=OWNER, scopes=frozenset({"inference"}), models=None,
         spending_limit=None, expires_at=None,
     )  # fmt: skip
-    keys._entries[hash_key(KEY.encode())] = _Entry(principal, coarse.monotonic_s, coarse.monotonic_s + 1e6)
+    keys._entries[hash_key(KEY.encode())] = Entry(principal, coarse.monotonic_s, coarse.monotonic_s + 1e6)
     limiter = RateLimiter(None, processes=1)  # type: ignore[arg-type]
     limiter._windows[OWNER] = _Window(10**9, 10**9, 0, time.monotonic() + 1e6)
     ledger = (LeasedLedger if with_money else FreeLedger)(
