@@ -17,14 +17,16 @@ MICRO_PER_DOLLAR = MICRO_PER_CREDIT * CREDITS_PER_DOLLAR
 TOKENS_PER_RATE = 1_000_000
 CREDITS_MAX = 10**12
 """The most that one amount given by a person may be."""
+_DIGITS = [f"{number:03d}" for number in range(1000)]
 
 
 def credits(micro: int) -> str:
     """MICRO as decimal credits, at most 6 decimals, no trailing zeros: 1_500_000 -> '1.5'."""
     if micro < 0:
         return "-" + credits(-micro)
-    digits = str(micro).zfill(7)
-    return f"{digits[:-6]}.{digits[-6:]}".rstrip("0").rstrip(".")
+    milli, last = divmod(micro, 1000)
+    whole, first = divmod(milli, 1000)
+    return f"{whole}.{_DIGITS[first]}{_DIGITS[last]}".rstrip("0") if first or last else str(whole)
 
 
 def credits_json(micro: int) -> msgspec.Raw:
