@@ -4,7 +4,7 @@ The rules are RFC 9112's; where it lets a server be lenient (obs-fold, bare LF, 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -19,7 +19,7 @@ BETWEEN = b"\r\n"
 """The part of a joint that comes before a size line."""
 STEP_LIKELY = 6
 """The length of a joint before a chunk of 16 to 255 bytes, as most events of streams are."""
-_BODILESS = (b"204", b"304")
+_BODILESS = (204, 304)
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {
     413: b"Content Too Large",
@@ -32,13 +32,14 @@ _fields = re.compile(rb"([^:\r\n]+):[ \t]*([^\r]*?)[ \t]*\r\n").findall
 _framing = re.compile(
     rb"(?:\A|\n)(content-length|transfer-encoding|connection|expect|host|upgrade):[ \t]*([^\r]*)", re.I
 ).findall
-_answer_line = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?\r\n").match
-_answer_head = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*"
-).fullmatch
-_answer_fields = re.compile(
-    rb"\n(content-length|content-type|transfer-encoding|connection|content-encoding):[ \t]*([^\r\n]*)", re.I
-).findall
+_is_token = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_VALUE_BYTES = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
+"""What may stand in the value of a field."""
+_STATUSES = {b"HTTP/1.%d %d" % (minor, status): (status, minor == 1) for status in range(100, 1000) for minor in (0, 1)}
+"""How a status line begins: the status, and whether the connection outlives the answer if no field says otherwise."""
+_NAMES_MAX = 1024
+_NAME_BYTES_MAX = 64
+"""Of the names of fields that are kept."""
 _chunk_line = re.compile(
     rb"([0-9a-fA-F]{1,8})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[^\"\\\x00-\x08\x0a-\x1f\x7f]*\"))?)*"
 ).fullmatch
@@ -215,60 +216,98 @@ class AnswerHead:
 
 
 def parse_answer(head: bytes) -> AnswerHead:
-    """HEAD ends after the last field's CRLF. Raises Malformed (502)."""
-    parsed = _answer_head(head)
-    if parsed is None:
-        raise Malformed(502, "bad status line" if _answer_line(head) is None else "bad header field")
-    minor, status = parsed.groups()
-    answer = AnswerHead(int(status), head, minor == b"1")
-    for name, raw in _answer_fields(head):
-        _ANSWER_FIELDS[name.lower()](answer, raw)
+    """HEAD ends after the last field's CRLF. Raises Malformed (502).
+
+    All that is asked of each byte is asked of all bytes at once; a name is looked at where it is seen first.
+    """
+    lines = head.split(b"\r\n")
+    start = lines[0]
+    known = _STATUSES.get(start[:12])
+    if known is None or start[12:13] not in b" ":
+        raise Malformed(502, "bad status line")
+    if len(head.translate(None, _VALUE_BYTES)) != 2 * len(lines) - 2 and not _is_only_reason_odd(lines):
+        raise Malformed(502, "bad header field")  # more than the ends of the lines was left
+    status, keep_alive = known
+    answer = AnswerHead(status, head, keep_alive)
+    take_of = _answer_fields.get
+    for line in lines[1:-1]:
+        name, colon, value = line.partition(b":")
+        take = take_of(name, _meet)
+        if not colon:
+            raise Malformed(502, "bad header field")
+        if take is not None:
+            take(answer, name, value)
     if answer.is_chunked and answer.length >= 0:
         answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
-    if status < b"200" or status in _BODILESS:
-        if status[:1] == b"1" and minor == b"0":
+    if status < 200 or status in _BODILESS:
+        if status < 200 and not keep_alive:
             raise Malformed(502, "an interim answer in HTTP/1.0")
         answer.length, answer.is_chunked = 0, False
     return answer
 
 
-def _take_length(answer: AnswerHead, raw: bytes) -> None:
-    value = raw.rstrip(b" \t")
-    if not is_length(value) or answer.length not in (-1, int(value)):
+def _is_only_reason_odd(lines: list[bytes]) -> bool:
+    """Whether what no value may hold stands in the reason alone, which may hold anything but an end of line."""
+    start = lines[0]
+    return not (b"\r" in start or b"\n" in start or b"".join(lines[1:]).translate(None, _VALUE_BYTES))
+
+
+def _meet(answer: AnswerHead, name: bytes, raw: bytes) -> None:
+    """A field of this NAME was not seen before: look at it, and keep what is done with such fields."""
+    if _is_token(name) is None:
+        raise Malformed(502, "bad header field")
+    take = _ANSWER_FIELDS.get(name.lower())
+    if len(name) <= _NAME_BYTES_MAX:
+        if len(_answer_fields) >= _NAMES_MAX:
+            _answer_fields.clear()
+        _answer_fields[name] = take
+    if take is not None:
+        take(answer, name, raw)
+
+
+def _take_length(answer: AnswerHead, _: bytes, raw: bytes) -> None:
+    digits = raw.strip()
+    length = int(digits) if digits.isdigit() and len(digits) <= LENGTH_DIGITS_MAX else -1
+    if length < 0 or answer.length not in (-1, length):
         raise Malformed(502, "bad content-length")
-    answer.length = int(value)
+    answer.length = length
 
 
-def _take_type(answer: AnswerHead, raw: bytes) -> None:
-    answer.is_sse = raw[:17].lower() == b"text/event-stream"
-    if not answer.is_sse and raw[:34].lower() == b"application/vnd.amazon.eventstream":
-        answer.is_sse = answer.is_framed = True
+def _take_type(answer: AnswerHead, _: bytes, raw: bytes) -> None:
+    kind = raw.lstrip().lower()
+    answer.is_sse = kind.startswith(_EVENT_STREAMS)
+    if answer.is_sse and kind.startswith(_EVENT_STREAMS[1]):
+        answer.is_framed = True
 
 
-def _take_transfer_encoding(answer: AnswerHead, raw: bytes) -> None:
+def _take_transfer_encoding(answer: AnswerHead, _: bytes, raw: bytes) -> None:
     """With space after it, it is refused: some read it as chunked, some do not."""
-    if raw.lower() != b"chunked" or answer.is_chunked:
+    if raw.lstrip().lower() != b"chunked" or answer.is_chunked:
         raise Malformed(502, "bad transfer-encoding")
     answer.is_chunked = True
 
 
-def _take_content_encoding(answer: AnswerHead, raw: bytes) -> None:
-    answer.content_encoding = raw.rstrip(b" \t").lower()
+def _take_content_encoding(answer: AnswerHead, _: bytes, raw: bytes) -> None:
+    answer.content_encoding = raw.strip().lower()
 
 
-def _take_connection(answer: AnswerHead, raw: bytes) -> None:
+def _take_connection(answer: AnswerHead, _: bytes, raw: bytes) -> None:
     if b"close" in raw.lower():
         answer.keep_alive = False
 
 
-_ANSWER_FIELDS = {
+_TakeField = Callable[[AnswerHead, bytes, bytes], None]
+_EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+_ANSWER_FIELDS: dict[bytes, _TakeField] = {
     b"content-length": _take_length,
     b"content-type": _take_type,
     b"transfer-encoding": _take_transfer_encoding,
     b"content-encoding": _take_content_encoding,
     b"connection": _take_connection,
 }
+_answer_fields: dict[bytes, _TakeField | None] = {}
+"""By names as they were sent, each a token: what is done with such a field; None where nothing is."""
 
 
 class ChunkWalker:
