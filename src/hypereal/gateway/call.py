@@ -6,7 +6,7 @@ The price: `asyncio.timeout`, `sleep` and the like work only inside `aside`, and
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,8 +98,9 @@ class Call:
         self._conductor = conductor
         self.wake()
 
-    wait = staticmethod(park)
-    """`await call.wait()`: park until `wake` or `fail`."""
+    def wait(self) -> Awaitable[None]:
+        """`await call.wait()`: park until `wake` or `fail`."""
+        return park()
 
     async def aside(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ordinary asyncio WORK (a connect, a query, a sleep) from the conductor."""

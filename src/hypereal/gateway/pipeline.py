@@ -58,8 +58,10 @@ async def generate(call: Call, bill: Bill, plane: "Plane") -> None:
     """The steps of every LLM route that costs money."""
     if not call.connection.read_body():  # 413
         await call.wait()
-    request = bill.request = call.facts.read(call.connection.body)  # 400
-    offer = find_offer(request, bill.payer, plane.offers)  # 400 that names the available models or the endpoint, 403
+    read, payer = call.facts.read, bill.principal
+    assert payer is not None, "`conduct` knows who asks"
+    request = bill.request = read(call.connection.body)  # 400
+    offer = find_offer(request, payer, plane.offers)  # 400 that names the available models or the endpoint, 403
     bill.model = offer.model
     call.deadline_s = call.began_s + offer.deadline_s
     ways = offer.ways

@@ -19,6 +19,7 @@ from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import chat_usage
 
+NAME = Dialect.OPENAI_CHAT
 _TOOLS_BYTES = len(CHATS_TOOLS)
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
@@ -31,7 +32,7 @@ _stream_options = msgspec.json.Decoder(StreamOptions)
 class OpenAIChat(Counting):
     """The dialect; see `WireDialect` for what each part promises."""
 
-    name = Dialect.OPENAI_CHAT
+    name = NAME
     conversation = "messages"
     image_tokens = 1_500  # `detail: high`: 85 + 170 x 8 tiles
     answer_text = ("choices",)
@@ -60,7 +61,7 @@ class OpenAIChat(Counting):
         limit = members.whole(fields, "max_completion_tokens") if "max_completion_tokens" in fields else None
         older_limit = members.whole(fields, "max_tokens") if "max_tokens" in fields else None
         return Request(
-            dialect=self.name,
+            dialect=NAME,
             model=model,
             stream=streams,
             fields=fields,

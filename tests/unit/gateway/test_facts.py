@@ -71,3 +71,21 @@ def test_no_head_makes_it_raise_or_forward_more_than_is_named(target, lines):
     facts = read_facts(head(b"/" + target, *lines))
     for line in facts.forwarded.split(b"\r\n")[:-1]:
         assert line.partition(b":")[0] in FORWARDED
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "dialect", "model", "stream"),
+    [
+        (b"/v1/chat/completions", b'{"model":"m","messages":[],"stream":true}', Dialect.OPENAI_CHAT, "m", True),
+        (b"/v1/messages", b'{"model":"m","messages":[],"max_tokens":1}', Dialect.ANTHROPIC_MESSAGES, "m", False),
+        (b"/v1/responses", b'{"model":"m","input":"x"}', Dialect.OPENAI_RESPONSES, "m", False),
+        (b"/v1/gemini", b'{"model":"m","messages":[]}', Dialect.OPENAI_CHAT, "m", False),
+        (b"/v1/gemini?alt=sse", b'{"model":"m","messages":[]}', Dialect.OPENAI_CHAT, "m", True),
+        (b"/v1/gemini?alt=sse", b'{"model":"m","contents":[]}', Dialect.GEMINI, "m", True),
+        (b"/v1beta/models/p:generateContent", b'{"contents":[],"stream":true}', Dialect.GEMINI, "p", False),
+        (b"/v1beta/models/p:streamGenerateContent", b'{"contents":[]}', Dialect.GEMINI, "p", True),
+    ],
+)
+def test_a_head_says_how_its_bodies_are_read(target, body, dialect, model, stream):
+    request = read_facts(head(target)).read(body)
+    assert (request.dialect, request.model, request.stream) == (dialect, model, stream)
