@@ -29,7 +29,7 @@ from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, ProcessId, hash_key
 from hypereal.kit.money import Micro
 from hypereal.ledger import Ledger, Terms
-from hypereal.ledger.pools import Standing
+from hypereal.ledger.asks import Standing
 from hypereal.ledger.segments import Identity
 from hypereal.ledger.spool import Spool
 from hypereal.limits import RateLimiter

@@ -1,8 +1,7 @@
 """The data plane: the life of one call is `pipeline.py`, top to bottom."""
 
 from hypereal.gateway.answers import FINAL_STATUSES
-from hypereal.gateway.health import Health
-from hypereal.gateway.metrics import BOUNDS_S, Meter, Snapshot
+from hypereal.gateway.metrics import BOUNDS_S, Health, Meter, Snapshot
 from hypereal.gateway.plane import Plane
 from hypereal.gateway.recording import Recording
 from hypereal.gateway.routing import Pools, Routing

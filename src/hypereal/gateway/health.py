@@ -3,25 +3,14 @@
 Per process: each learns by its own calls. By the coarse clock, so a rest is up to a second longer than it says.
 """
 
-import msgspec
-
 from hypereal.gateway.faults import Fault
+from hypereal.gateway.metrics import Health
 from hypereal.kit.clock import coarse
 
 FAILURES_MAX = 5
 """In a row: then the breaker opens."""
 OPEN_S = 10.0
 OPEN_S_MAX = 120.0
-
-
-class Health(msgspec.Struct, kw_only=True):
-    """A target's state, for `/metrics` and `hypereal status`."""
-
-    state: str
-    """'closed': calls go there; 'open': they do not; 'half_open': the next one is a probe."""
-    faults: dict[str, int]
-    """How often it failed, by the name of the fault."""
-    last_fault: str = ""
 
 
 class Breaker:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hypereal.gateway.health import Health
 from hypereal.kit.usage import Usage
 from hypereal.ledger import SpoolFigures
 
@@ -60,6 +59,16 @@ class Meter:
             self.written_off += written_off
         if usage.is_estimated:
             self.estimated += 1
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """A target's state, for `/metrics` and `hypereal status`."""
+
+    state: str
+    """'closed': calls go there; 'open': they do not; 'half_open': the next one is a probe."""
+    faults: dict[str, int]
+    """How often it failed, by the name of the fault."""
+    last_fault: str = ""
 
 
 class Snapshot(msgspec.Struct, kw_only=True):

@@ -4,6 +4,7 @@ A data process has one `Ledger`: `hold` before a call costs money, `settle` once
 transactions of its own (`job_holds.py`). Operators have `wallets`.
 """
 
+from hypereal.ledger.figures import SpoolFigures
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket
 from hypereal.ledger.job_holds import Lacking, hold_for_job, log_call, settle_job, with_recall
 from hypereal.ledger.ledger import Ledger, Terms
@@ -11,7 +12,6 @@ from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
 from hypereal.ledger.request_log.bodies import PART_BYTES_MAX, Bodies, Receiver, Recorded, frame_of
 from hypereal.ledger.rows import Asked, Asker, Attempt, Own, Stem, UsageRow
-from hypereal.ledger.spool import SpoolFigures
 from hypereal.ledger.wallets import (
     Balance,
     Credit,

@@ -7,8 +7,9 @@ import msgspec
 from hypereal.kit.ids import AccountId, PoolId, ProcessId
 from hypereal.kit.money import Micro
 from hypereal.ledger import rows
+from hypereal.ledger.asks import Ask
 from hypereal.ledger.holds import Ticket
-from hypereal.ledger.pools import Ask, Pool
+from hypereal.ledger.pools import Pool
 
 
 class Journal(Protocol):

@@ -16,9 +16,10 @@ from hypereal.kit.ids import PoolId
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 from hypereal.ledger import refusals
+from hypereal.ledger.asks import Standing
 from hypereal.ledger.batches import Batch, Journal, Line, late_again
 from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticket, TicketState
-from hypereal.ledger.pools import Pool, Standing
+from hypereal.ledger.pools import Pool
 from hypereal.ledger.rows import UsageRow, late, record
 
 ROWS_MAX = 100_000

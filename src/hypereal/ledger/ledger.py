@@ -23,13 +23,14 @@ from hypereal.kit.ids import PoolId, ProcessId
 from hypereal.kit.money import Micro
 from hypereal.kit.usage import Usage
 from hypereal.ledger import rows, store
+from hypereal.ledger.asks import Standing
 from hypereal.ledger.batches import arguments
 from hypereal.ledger.books import NO_USAGE, RECALL_S, Books
+from hypereal.ledger.figures import SpoolFigures
 from hypereal.ledger.holds import Hold, Payer, Settlement, Ticket
-from hypereal.ledger.pools import Standing
 from hypereal.ledger.reclaim import Reclaimer
 from hypereal.ledger.segments import Identity
-from hypereal.ledger.spool import FLUSH_S, Spool, SpoolFigures, random_start
+from hypereal.ledger.spool import FLUSH_S, Spool, random_start
 
 LIVE_S = 60.0
 HEARTBEAT_S = 10.0

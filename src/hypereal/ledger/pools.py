@@ -4,41 +4,14 @@ A pool is leased ahead of its calls (a *slice*) while it is well, and *exact* fo
 all that is free goes back with every batch, and a batch asks for what callers wait for, not more.
 """
 
-import msgspec
-
 from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro
+from hypereal.ledger.asks import Ask, Standing
 
 EXACT_S = 1.0
 """How long a pool that was refused or recalled leases nothing ahead."""
 WISH_MAX = 10**15
 """The most that one batch wishes for, ten million dollars: what a sum of holds may come to has no other bound."""
-
-
-class Ask(msgspec.Struct, gc=False):
-    """What one batch says of one pool."""
-
-    pool: "Pool"
-    charged: int
-    returned: int
-    need: int
-    """What callers wait for."""
-    least: int
-    """Less than this helps none of them."""
-    wish: int
-    """What would spare the next callers the wait."""
-
-
-class Standing(msgspec.Struct, frozen=True, gc=False):
-    """The database's answer for one pool of a batch, micro-credits."""
-
-    leased: int
-    """By this process."""
-    balance: int
-    unleased: int
-    """What is left to grant."""
-    elsewhere: int
-    """Leased by other processes."""
 
 
 class Pool:

@@ -24,8 +24,9 @@ from hypereal.kit.clock import boot_id, boottime_s
 from hypereal.kit.db import UNREACHABLE, Connection, Database
 from hypereal.kit.ids import AccountId, PoolId, ProcessId
 from hypereal.ledger import rows, segments, store
+from hypereal.ledger.asks import Ask
 from hypereal.ledger.batches import Batch, Line, arguments
-from hypereal.ledger.pools import Ask, Pool
+from hypereal.ledger.pools import Pool
 from hypereal.ledger.segments import Identity, Record, Segment
 from hypereal.ledger.spool import KEEP_S, UNFINISHED, identity_of, lock
 

@@ -19,10 +19,9 @@ from pathlib import Path
 from uuid import UUID
 from zlib import crc32
 
-import msgspec
-
 from hypereal.kit import log
 from hypereal.kit.ids import ProcessId
+from hypereal.ledger.figures import SpoolFigures
 from hypereal.ledger.segments import (
     FRAME,
     FRAME_MAGIC,
@@ -49,20 +48,6 @@ _NAME = re.compile(r"(\d{1,18})-(\d{1,5})-([0-9a-f]{32})")
 
 _pack = FRAME.pack
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
-
-
-class SpoolFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process's spool fares."""
-
-    state: str = "ok"
-    """'ok', or why nothing is written: then the process bills from memory."""
-    waiting_bytes: int = 0
-    """Written, and not acknowledged by the database."""
-    segments: int = 0
-    acked_age_s: float = 0.0
-    """Seconds since the database last acknowledged a batch."""
-    quarantined: int = 0
-    """Files of this data folder that were moved aside because they were damaged."""
 
 
 def random_start() -> int:

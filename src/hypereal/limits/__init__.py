@@ -1,5 +1,6 @@
 """Rate quotas and their headers."""
 
-from hypereal.limits.limiter import Quota, RateLimiter
+from hypereal.limits.limiter import RateLimiter
+from hypereal.limits.quota import Quota
 
 __all__ = ["Quota", "RateLimiter"]

@@ -8,34 +8,16 @@ import asyncio
 from math import ceil
 from time import monotonic
 
-import msgspec
-
 from hypereal.kit.db import UNREACHABLE, Database, in_time
 from hypereal.kit.errors import Overloaded, RateLimited
 from hypereal.kit.ids import AccountId
 from hypereal.limits import store
+from hypereal.limits.quota import Quota
 
 SLICES_PER_PROCESS = 8
 ALONE_S = 60.0
 WINDOWS_MAX = 100_000
 ROUNDS_MAX = 8
-
-
-class Quota(msgspec.Struct, frozen=True, gc=False):
-    """What a reply says of its owner's window, this request counted."""
-
-    limit: int
-    remaining: int
-    reset_s: int
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Contract 1.5."""
-        return {
-            "x-ratelimit-limit": str(self.limit),
-            "x-ratelimit-remaining": str(self.remaining),
-            "x-ratelimit-reset": str(self.reset_s),
-        }
 
 
 class _Window:

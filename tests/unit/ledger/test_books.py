@@ -11,9 +11,9 @@ from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger import AlreadySettled, Hold, Ticket, rows
 from hypereal.ledger import books as books_module
+from hypereal.ledger.asks import Standing
 from hypereal.ledger.batches import Batch
 from hypereal.ledger.books import Books
-from hypereal.ledger.pools import Standing
 from hypereal.ledger.spool import Spool
 
 WALLET = PoolId("acc_ada")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypereal.kit.ids import AccountId, PoolId
-from hypereal.ledger.pools import EXACT_S, Ask, Pool, Standing
+from hypereal.ledger.asks import Ask, Standing
+from hypereal.ledger.pools import EXACT_S, Pool
 
 
 def new_pool() -> Pool:
