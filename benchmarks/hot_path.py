@@ -1,8 +1,8 @@
 """What one call costs the interpreter, without sockets: the real data plane between two transports of memory.
 
-    python benchmarks/hot_path.py                    us, frames and bytecodes a call, per scenario
-    python benchmarks/hot_path.py json1k --where     and which functions they are
-    python benchmarks/hot_path.py --money            with the real books and spool, leased once
+    python -O benchmarks/hot_path.py                    us, frames and bytecodes a call, per scenario
+    python -O benchmarks/hot_path.py json1k --where     and which functions they are
+    python -O benchmarks/hot_path.py --money            with the real books and spool, leased once
 
 Bytecodes and frames are exact and the same on every machine; the time is that of this process alone.
 """
@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from hypereal import catalog, providers
 from hypereal.accounts import KeyCache, Principal
-from hypereal.accounts.cache import _Entry
+from hypereal.accounts.principal import Entry
 from hypereal.gateway import Plane, Routing
 from hypereal.kit import log, settings
 from hypereal.kit.clock import boottime_s, coarse
@@ -204,7 +204,7 @@ def make_plane(*, with_money: bool) -> tuple[Plane, list[Wire]]:
         key_id=KeyId("key_bench"), owner_id=OWNER, scopes=frozenset({"inference"}), models=None,
         spending_limit=None, expires_at=None,
     )  # fmt: skip
-    keys._entries[hash_key(KEY.encode())] = _Entry(principal, coarse.monotonic_s, coarse.monotonic_s + 1e6)
+    keys._entries[hash_key(KEY.encode())] = Entry(principal, coarse.monotonic_s, coarse.monotonic_s + 1e6)
     limiter = RateLimiter(None, processes=1)  # type: ignore[arg-type]
     limiter._windows[OWNER] = _Window(10**9, 10**9, 0, time.monotonic() + 1e6)
     ledger = (LeasedLedger if with_money else FreeLedger)(

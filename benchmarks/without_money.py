@@ -33,7 +33,7 @@ def serve_with(data_process: str) -> None:
     standard = supervisor.Wiring
 
     def wiring(**given: Any) -> supervisor.Wiring:
-        return standard(**given, commands=supervisor.Commands(data=(data_process,)))
+        return standard(**given, commands=supervisor.Commands(data=("-O", data_process)))
 
     supervisor.Wiring = wiring  # type: ignore[assignment, misc]
     main()

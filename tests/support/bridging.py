@@ -6,7 +6,7 @@ from typing import Any
 
 from hypereal.kit.dialects import Dialect
 from hypereal.wire import BRIDGES, DIALECTS, Profile, Request
-from hypereal.wire.usage import PROFILES
+from hypereal.wire.profiles import PROFILES
 
 LOCAL = PROFILES["local"]
 ANSWER_ID = "0123456789abcdef00000001"

@@ -3,7 +3,7 @@
 A data process has one `KeyCache`; operators and the account API have the functions of `users` and `keys`.
 """
 
-from hypereal.accounts.cache import KeyCache, Principal, permit_address
+from hypereal.accounts.cache import KeyCache, permit_address
 from hypereal.accounts.credentials import NO_KEY, choose_credential
 from hypereal.accounts.keys import (
     BODY_DAYS_DEFAULT,
@@ -20,6 +20,7 @@ from hypereal.accounts.keys import (
     revoke_key,
     rotate_key,
 )
+from hypereal.accounts.principal import Principal
 from hypereal.accounts.users import User, addresses_of, create_user, ensure_user, find_user, list_users, set_rate
 
 __all__ = [

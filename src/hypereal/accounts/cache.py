@@ -11,15 +11,14 @@ from functools import partial
 from typing import TypeVar
 
 import asyncpg
-import msgspec
 
 from hypereal.accounts import store
-from hypereal.accounts.addresses import Network, is_within, network
+from hypereal.accounts.addresses import is_within, network
+from hypereal.accounts.principal import Entry, Principal
 from hypereal.kit.clock import coarse, next_month_start, utc_now
 from hypereal.kit.db import UNREACHABLE, Database, Feed, in_time
 from hypereal.kit.errors import AuthenticationFailed, HyperealError, Overloaded, PermissionDenied, SpendingLimitReached
-from hypereal.kit.ids import KEY_PREFIX, AccountId, KeyId, hash_key
-from hypereal.kit.money import Micro
+from hypereal.kit.ids import KEY_PREFIX, hash_key
 
 CHANNEL = "keys"
 FRESH_S = 60.0
@@ -37,38 +36,12 @@ _NOT_REFUSED: tuple[float, Refusal] = (0.0, partial(AuthenticationFailed, "Unkno
 _SHAPE = re.compile(rb"ck_[0-9a-f]{64}")
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Whoever a key speaks for. The owner's wallet pays, and within it the key's month where it has a limit."""
-
-    key_id: KeyId
-    owner_id: AccountId
-    scopes: frozenset[str]
-    models: frozenset[str] | None
-    """The only model ids it may call; None for all."""
-    spending_limit: Micro | None
-    """Per calendar month, UTC."""
-    expires_at: float | None
-    """Unix seconds. Of a secret that was rotated out, the end of its grace time."""
-    networks: tuple[Network, ...] | None = None
-    """The only addresses that it may be used from; None for all."""
-    requests_per_minute: int | None = None
-    """Of all the owner's keys together; None for that of the settings."""
-    bodies_days: int | None = None
-    """How long the bodies of its calls are kept; None: they are not."""
-
-
-class _Entry(msgspec.Struct):
-    principal: Principal
-    read_s: float
-    fresh_until_s: float
-
-
 class KeyCache:
     """`get` from memory; where that gives None, `fetch` from the database."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
         self._database = database
-        self._entries: dict[bytes, _Entry] = {}
+        self._entries: dict[bytes, Entry] = {}
         self._refused: dict[bytes, tuple[float, Refusal]] = {}
         self._fetches: dict[bytes, asyncio.Task[Principal]] = {}
         self._changes = 0
@@ -137,7 +110,7 @@ class KeyCache:
         )
         if changes == self._changes:  # else it may be what the change replaced
             now_s = coarse.monotonic_s
-            _put(self._entries, key_hash, _Entry(principal, now_s, now_s + FRESH_S))
+            _put(self._entries, key_hash, Entry(principal, now_s, now_s + FRESH_S))
         return principal
 
     def _stale(self, key_hash: bytes) -> Principal:

@@ -78,7 +78,8 @@ class Ticket(msgspec.Struct, eq=False):
         """The hold. Raises InsufficientCredits, SpendingLimitReached or Overloaded, as it was decided."""
         if self.error is not None:
             raise self.error
-        assert self.state is TicketState.HELD, "the ticket is pending, cancelled, or was taken before"
+        if self.state is not TicketState.HELD:
+            raise RuntimeError("the ticket is pending, cancelled, or was taken before")
         self.state = TicketState.TAKEN
         return self.hold
 

@@ -4,10 +4,11 @@ Knows no dialect and no price.
 """
 
 from hypereal.net import sse
+from hypereal.net.address import Address
 from hypereal.net.bodies import budget
 from hypereal.net.exchange import exchange
 from hypereal.net.http1 import LAST_CHUNK, REASONS, AnswerHead, Malformed, RequestHead, chunk, dechunk, query_values
-from hypereal.net.pool import Address, Pool
+from hypereal.net.pool import Pool
 from hypereal.net.roles import Rewriter, UpstreamLost
 from hypereal.net.server import Body, Connection
 from hypereal.net.tls import client_context

@@ -3,8 +3,7 @@
 import asyncio
 import ssl
 
-import msgspec
-
+from hypereal.net.address import Address
 from hypereal.net.roles import UpstreamLost
 from hypereal.net.tls import TlsClient
 from hypereal.net.upstream import Upstream
@@ -14,18 +13,6 @@ CONNECTIONS_MAX = 4096
 IDLE_MAX = 512
 IDLE_S_MAX = 55
 """Below the 60 s after which common servers close an idle connection."""
-
-
-class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an upstream listens: HOST and PORT, or a unix socket at PATH."""
-
-    host: str = ""
-    port: int = 0
-    uses_tls: bool = False
-    path: str = ""
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else f"{self.host}:{self.port}"
 
 
 class Pool:

@@ -16,7 +16,6 @@ from hypereal.wire.chat_finish import FinishMerger, finish_at, has_finish
 from hypereal.wire.dialect import WireDialect
 from hypereal.wire.envelopes import ENVELOPES, Betas, Envelope
 from hypereal.wire.gemini import Gemini
-from hypereal.wire.members import Own
 from hypereal.wire.models_list import (
     ModelFacts,
     anthropic_list,
@@ -29,10 +28,11 @@ from hypereal.wire.models_list import (
 from hypereal.wire.needs import needs_of
 from hypereal.wire.openai_chat import OpenAIChat
 from hypereal.wire.openai_responses import OpenAIResponses
+from hypereal.wire.own import Own
+from hypereal.wire.profiles import PROFILES, Profile
 from hypereal.wire.request import Request
 from hypereal.wire.tags import tags_of
 from hypereal.wire.upstream_errors import UpstreamError, upstream_error
-from hypereal.wire.usage import PROFILES, Profile
 
 _chat = OpenAIChat()
 _gemini = Gemini()

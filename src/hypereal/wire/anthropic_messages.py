@@ -8,9 +8,11 @@ from hypereal.kit.usage import Usage
 from hypereal.wire import errors, events, members
 from hypereal.wire.counting import Counting
 from hypereal.wire.folding import anthropic_messages as folding
+from hypereal.wire.profiles import Profile
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import MessagesUsage, Profile, messages_usage
+from hypereal.wire.usage import messages_usage
+from hypereal.wire.usage_blocks import MessagesUsage
 
 QUIET = ("ping", "message_start")
 """Events that say nothing of an answer yet."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from hypereal.wire import events, members
+from hypereal.wire.chat_chunks import Choice
 from hypereal.wire.events import DONE
-from hypereal.wire.openai_chat import Choice
 
 _NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
 

@@ -8,9 +8,9 @@ from typing import Protocol
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError
 from hypereal.kit.usage import Usage
+from hypereal.wire.profiles import Profile
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError
-from hypereal.wire.usage import Profile
 
 
 class WireDialect(Protocol):

@@ -9,9 +9,11 @@ from hypereal.wire import errors, events, members
 from hypereal.wire.counting import Counting
 from hypereal.wire.folding import gemini as folding
 from hypereal.wire.members import Fields
+from hypereal.wire.profiles import Profile
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import GeminiUsage, Profile, gemini_usage
+from hypereal.wire.usage import gemini_usage
+from hypereal.wire.usage_blocks import GeminiUsage
 
 
 class _Config(msgspec.Struct, gc=False):

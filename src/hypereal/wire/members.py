@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hypereal.kit.errors import InvalidRequest
+from hypereal.wire.own import NO_OWN, Hypereal, Own
 
 Fields = dict[str, msgspec.Raw]
 """Members in the caller's order; of doubled ones the last, so that what is priced is what is sent."""
@@ -42,21 +43,7 @@ def parse(body: bytes | bytearray) -> Fields:
         raise InvalidRequest("The body is nested too deeply.") from None
 
 
-class Own(msgspec.Struct, frozen=True, gc=False):
-    """The gateway's own members of a request: they never reach an upstream."""
-
-    caches: bool = True
-    """`hypereal.cache`: whether prefixes may be marked for the vendor's cache."""
-    intent: str | None = None
-    """What the caller wants a model for, in place of naming one."""
-
-
-class _Hypereal(msgspec.Struct, gc=False):
-    cache: str | bool | None = None
-
-
-NO_OWN = Own()
-_hypereal = msgspec.json.Decoder(_Hypereal | None)
+_hypereal = msgspec.json.Decoder(Hypereal | None)
 _intent = msgspec.json.Decoder(str | None)
 
 
@@ -65,7 +52,7 @@ def take_own(fields: Fields) -> Own:
     if "hypereal" not in fields and "intent" not in fields:
         return NO_OWN
     try:
-        hypereal = _hypereal.decode(fields.pop("hypereal", NULL)) or _Hypereal()
+        hypereal = _hypereal.decode(fields.pop("hypereal", NULL)) or Hypereal()
     except UNREADABLE:
         raise InvalidRequest("'hypereal' must be an object like {\"cache\": false}.", param="hypereal") from None
     if hypereal.cache not in (None, "auto", True, False):

@@ -9,56 +9,23 @@ from hypereal.kit.errors import HyperealError, InvalidRequest
 from hypereal.kit.usage import Usage
 from hypereal.wire import errors, events, members
 from hypereal.wire.bridges.shapes import CHATS_TOOLS, as_chat_fields
+from hypereal.wire.chat_chunks import Answer, Chunk, Deltas, StreamOptions
 from hypereal.wire.counting import Counting
 from hypereal.wire.folding import openai_chat as folding
 from hypereal.wire.members import Fields
+from hypereal.wire.profiles import Profile
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import ChatUsage, Profile, chat_usage
+from hypereal.wire.usage import chat_usage
 
 LIST = ord("[")
 _TOOLS_BYTES = len(CHATS_TOOLS)
 _ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
-class _StreamOptions(msgspec.Struct, gc=False):
-    include_usage: bool | None = None
-
-
-class Choice(msgspec.Struct, gc=False):
-    """What is looked at in one choice."""
-
-    finish_reason: str | None = None
-    usage: ChatUsage | None = None
-    """Moonshot's place in streams."""
-
-
-class Chunk(msgspec.Struct, gc=False):
-    """What is looked at in an answer or a chunk of a stream."""
-
-    usage: ChatUsage | None = None
-    choices: list[Choice] | None = None
-
-    @property
-    def said_usage(self) -> ChatUsage | None:
-        """The usage block, wherever it stands; None where absent or null."""
-        if self.usage is not None or not self.choices:
-            return self.usage
-        return next((choice.usage for choice in self.choices if choice.usage is not None), None)
-
-    @property
-    def is_finish(self) -> bool:
-        """Whether a choice ends here. xAI and others end tool calls with an empty reason, or none: not an end."""
-        return any(choice.finish_reason for choice in self.choices or ())
-
-
-class _Answer(msgspec.Struct, gc=False):
-    usage: ChatUsage | None = None
-
-
 _chunk = msgspec.json.Decoder(Chunk)
-_answer = msgspec.json.Decoder(_Answer)
-_stream_options = msgspec.json.Decoder(_StreamOptions)
+_answer = msgspec.json.Decoder(Answer)
+_stream_options = msgspec.json.Decoder(StreamOptions)
 
 
 class OpenAIChat(Counting):
@@ -168,19 +135,9 @@ def chunk_of(payload: bytes) -> Chunk | None:
         return None
 
 
-class _Delta(msgspec.Struct, gc=False):
-    delta: dict[str, Any] | None = None
-    finish_reason: str | None = None
-
-
-class _Deltas(msgspec.Struct, gc=False):
-    choices: list[_Delta] | None = None
-    usage: msgspec.Raw | None = None
-
-
 _TEXT = b'"content":"'
 _NO_TEXT = _TEXT + b'"'
-_deltas = msgspec.json.Decoder(_Deltas)
+_deltas = msgspec.json.Decoder(Deltas)
 _NO_DELTA: dict[str, Any] = {}
 
 

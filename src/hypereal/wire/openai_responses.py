@@ -9,9 +9,11 @@ from hypereal.kit.usage import Usage
 from hypereal.wire import errors, events, members
 from hypereal.wire.counting import Counting
 from hypereal.wire.folding import openai_responses as folding
+from hypereal.wire.profiles import Profile
 from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
-from hypereal.wire.usage import Profile, ResponsesUsage, responses_usage
+from hypereal.wire.usage import responses_usage
+from hypereal.wire.usage_blocks import ResponsesUsage
 
 WHOLE = ("response.completed", "response.incomplete")
 """The last event of an answer."""

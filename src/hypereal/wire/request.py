@@ -3,7 +3,8 @@
 import msgspec
 
 from hypereal.kit.dialects import Dialect
-from hypereal.wire.members import NO_OWN, Fields, Own
+from hypereal.wire.members import Fields
+from hypereal.wire.own import NO_OWN, Own
 
 
 class Request(msgspec.Struct, kw_only=True, gc=False):

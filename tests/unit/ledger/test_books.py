@@ -157,6 +157,19 @@ def test_ticket_waits_a_while_for_what_other_processes_give_back(clock: Clock) -
         refused.take()
 
 
+def test_ticket_is_taken_once() -> None:
+    ticket = ask(new_books(), 100)
+    with pytest.raises(RuntimeError, match="taken before"):
+        ticket.take()  # pending still
+
+    books = new_books()
+    ticket = ask(books, 100)
+    answer(books)
+    ticket.take()
+    with pytest.raises(RuntimeError, match="taken before"):
+        ticket.take()
+
+
 def test_ticket_does_not_wait_where_no_other_process_leases() -> None:
     books = new_books()
     ticket = ask(books, 100)

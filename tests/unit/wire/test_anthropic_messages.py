@@ -4,7 +4,7 @@ import pytest
 
 from hypereal.kit.usage import Usage
 from hypereal.wire.anthropic_messages import AnthropicMessages
-from hypereal.wire.usage import PROFILES
+from hypereal.wire.profiles import PROFILES
 
 MESSAGES = AnthropicMessages()
 PLAIN = PROFILES["anthropic"]

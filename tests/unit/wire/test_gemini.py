@@ -4,7 +4,7 @@ from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
 from hypereal.wire import read_by_shape
 from hypereal.wire.gemini import Gemini
-from hypereal.wire.usage import PROFILES
+from hypereal.wire.profiles import PROFILES
 
 GEMINI = Gemini()
 PLAIN = PROFILES["google"]

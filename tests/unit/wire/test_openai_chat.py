@@ -2,7 +2,7 @@ import pytest
 
 from hypereal.kit.errors import InvalidRequest
 from hypereal.wire.openai_chat import OpenAIChat
-from hypereal.wire.usage import PROFILES
+from hypereal.wire.profiles import PROFILES
 
 CHAT = OpenAIChat()
 PLAIN = PROFILES["openai"]

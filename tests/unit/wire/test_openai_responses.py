@@ -4,7 +4,7 @@ import pytest
 
 from hypereal.kit.errors import HyperealError, InsufficientCredits, InternalError, InvalidRequest, RateLimited
 from hypereal.wire.openai_responses import OpenAIResponses
-from hypereal.wire.usage import PROFILES
+from hypereal.wire.profiles import PROFILES
 
 RESPONSES = OpenAIResponses()
 PLAIN = PROFILES["openai"]

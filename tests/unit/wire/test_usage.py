@@ -4,18 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypereal.kit.usage import Usage
-from hypereal.wire.usage import (
-    PROFILES,
-    TOKENS_MAX,
-    ChatUsage,
-    GeminiUsage,
-    MessagesUsage,
-    ResponsesUsage,
-    chat_usage,
-    gemini_usage,
-    messages_usage,
-    responses_usage,
-)
+from hypereal.wire.profiles import PROFILES
+from hypereal.wire.usage import TOKENS_MAX, chat_usage, gemini_usage, messages_usage, responses_usage
+from hypereal.wire.usage_blocks import ChatUsage, GeminiUsage, MessagesUsage, ResponsesUsage
 
 PLAIN = PROFILES["openai"]
 

@@ -18,8 +18,8 @@ from hypereal.wire.bridges.chat_requests import AsChat, translated
 from hypereal.wire.folding import openai_chat
 from hypereal.wire.folding.decoding import unusable
 from hypereal.wire.members import encode
+from hypereal.wire.profiles import Profile
 from hypereal.wire.request import Request
-from hypereal.wire.usage import Profile
 
 
 class Writer(Protocol):

@@ -17,8 +17,10 @@ from hypereal.kit.usage import Usage
 from hypereal.wire import events
 from hypereal.wire.folding.decoding import mapping, objects, position, unusable
 from hypereal.wire.members import UNREADABLE, encode
+from hypereal.wire.profiles import Profile
 from hypereal.wire.upstream_errors import UpstreamError, error_of_value
-from hypereal.wire.usage import ChatUsage, Profile, chat_usage
+from hypereal.wire.usage import chat_usage
+from hypereal.wire.usage_blocks import ChatUsage
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """Of one stream, as it is held for the events that tell a whole text again."""

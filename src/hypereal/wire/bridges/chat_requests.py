@@ -13,7 +13,7 @@ from hypereal.kit.errors import InvalidRequest
 from hypereal.wire import members
 from hypereal.wire.folding.decoding import mapping, objects
 from hypereal.wire.members import Fields, encode
-from hypereal.wire.usage import Profile
+from hypereal.wire.profiles import Profile
 
 AsChat = Callable[[dict[str, Any]], dict[str, Any]]
 """A decoded body of another dialect -> a chat body, but for `model` and `stream`. Raises InvalidRequest."""

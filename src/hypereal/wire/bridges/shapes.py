@@ -11,7 +11,7 @@ from hypereal.wire.bridges.chat_requests import EFFORTS, AsChat, translated
 from hypereal.wire.bridges.messages_to_chat.request import as_chat as messages_as_chat
 from hypereal.wire.bridges.responses_to_chat.request import as_chat as responses_as_chat
 from hypereal.wire.members import UNREADABLE, Fields
-from hypereal.wire.usage import Profile
+from hypereal.wire.profiles import Profile
 
 CHATS_TOOLS = b'[{"type":"f'
 """How chat's tools begin, as its clients print them; others need a closer look."""

@@ -6,7 +6,7 @@ from tests.support.bridging import DONE, USAGE, chunk
 from hypereal.kit.errors import Overloaded, UpstreamFailed
 from hypereal.wire.bridges import chat_answers
 from hypereal.wire.bridges.chat_answers import Begun, ChatReader, Ended, Finished, Grown, Opened
-from hypereal.wire.usage import PROFILES
+from hypereal.wire.profiles import PROFILES
 
 
 def pieces(*reads: bytes) -> list[Any]:
