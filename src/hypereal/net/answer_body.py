@@ -3,7 +3,16 @@
 import zlib
 
 from hypereal.net.eventstream import EventStreamDecoder
-from hypereal.net.http1 import BETWEEN, LAST_CHUNK, AnswerHead, ChunkWalker, Malformed, chunk, size_line_value
+from hypereal.net.http1 import (
+    BETWEEN,
+    LAST_CHUNK,
+    AnswerHead,
+    ChunkWalker,
+    Malformed,
+    chunk,
+    is_lone_chunk,
+    size_line_value,
+)
 
 DECODED_BYTES_MAX = 64 * 1024 * 1024
 """Of one read: what a few compressed bytes may grow to."""
@@ -43,11 +52,11 @@ class AnswerBody:
         walker = self._walker
         if not self._is_plain_chunks or walker.joint != BETWEEN:
             return 0
+        if is_lone_chunk(data):
+            return len(data)  # as most reads of a stream are
+        is_last = data.endswith(LAST_CHUNK)
         size_line_end = data.find(b"\r\n") + 2
         size = size_line_value(data[:size_line_end])
-        if size == len(data) - size_line_end - 2:
-            return len(data)  # one chunk, as most reads of a stream are
-        is_last = data.endswith(LAST_CHUNK)
         end = walker.walk_on(data, size_line_end + size) if size else walker.walk(data)
         if is_last and end == len(data):
             return end - len(LAST_CHUNK)

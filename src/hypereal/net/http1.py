@@ -15,6 +15,8 @@ TRAILER_BYTES_MAX = 8192
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+LAST_JOINT = b"\r\n0\r\n"
+"""What comes before the trailers, nearly always."""
 BETWEEN = b"\r\n"
 """The part of a joint that comes before a size line."""
 STEP_LIKELY = 6
@@ -49,6 +51,12 @@ _size_line = re.compile(rb"[0-9a-fA-F]{1,8}\r\n|\Z").match
 _size_lines = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
 size_line_value = _size_lines.get
 """The size that a plain size line tells, its CRLF included; None for a longer chunk and for what is no size line."""
+_lone_starts: dict[int, tuple[bytes, ...]] = {}
+for _line, _told in _size_lines.items():
+    _length = len(_line) + _told + 2
+    _lone_starts[_length] = (*_lone_starts.get(_length, ()), _line)
+lone_starts = _lone_starts.get
+"""How a read begins that is one chunk with a plain size line, by its length: two ways where a digit is a letter."""
 # What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next. The value
 # is how far it is from there to where the next joint begins.
 _joints = {
@@ -360,7 +368,8 @@ class ChunkWalker:
             end = data.find(b"\r\n", at + 2)
             if end < 0:
                 return self._hold(data[at:])
-            size = self._look(data[at : end + 2])
+            joint = data[at : end + 2]
+            size = 0 if joint == LAST_JOINT else self._look(joint)
             if not size:
                 return self._finish(data, at, end + 2, carried)
             at = end + 2
@@ -371,15 +380,17 @@ class ChunkWalker:
     def _hop(self, data: bytes, at: int, payload: list[bytes] | None) -> int:
         """From the joint at AT over all chunks whose joints are as long as the last; returns where that ends."""
         step = self._step
-        distance = _joints[step].get
-        if payload is None:
-            while far := distance(data[at : at + step]):
-                at += far
-        else:
-            while far := distance(data[at : at + step]):
+        joints = _joints[step]
+        try:
+            if payload is None:
+                while True:
+                    at += joints[data[at : at + step]]
+            while True:
+                far = joints[data[at : at + step]]
                 payload.append(data[at + step : at + far])
                 at += far
-        return at
+        except KeyError:
+            return at
 
     def _is_inside(self, data: bytes, payload: list[bytes] | None) -> bool:
         """Take the rest of a payload that a read cut off; does DATA end before it?"""
@@ -432,6 +443,11 @@ def _size(joint: bytes) -> int:
     return int(found.group(1), 16)
 
 
+def is_lone_chunk(data: bytes) -> bool:
+    """Whether DATA is one chunk with a plain size line."""
+    return data.startswith(lone_starts(len(data), ())) and data.endswith(b"\r\n")
+
+
 def may_begin_chunk(data: bytes, at: int) -> bool:
     """Whether what stands at AT is a plain size line, or the end of DATA."""
     return _size_line(data, at) is not None
@@ -443,6 +459,8 @@ _walker = ChunkWalker()
 
 def dechunk(data: bytes) -> bytes:
     """The payload of whole chunks; the last one may be missing. Raises Malformed."""
+    if is_lone_chunk(data):
+        return data[data.index(b"\n") + 1 : -2]
     payload: list[bytes] = []
     _walker.restart()
     _walker.walk(data, payload)

@@ -1,11 +1,14 @@
 """Server-sent events at the level of bytes: where one ends. What they say is for `wire`."""
 
-from hypereal.net.http1 import LAST_CHUNK, may_begin_chunk
+from collections.abc import Reversible
+
+from hypereal.net.http1 import LAST_CHUNK, dechunk, may_begin_chunk
 
 EVENT_BYTES_MAX = 16 * 1024 * 1024
-_WHOLE = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
-CHUNK_ENDS = _WHOLE + tuple(end + LAST_CHUNK for end in _WHOLE)
-"""How a read of whole events in whole chunks ends. The bracket tells the blank line from the size line of a chunk."""
+EVENT_ENDS = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
+"""How an event in a chunk of its own ends. The bracket tells the blank line from the size line of a chunk."""
+CHUNK_ENDS = EVENT_ENDS + tuple(end + LAST_CHUNK for end in EVENT_ENDS)
+"""How a read of whole events in whole chunks ends."""
 EVENT_STARTS = (b"data:", b"event:")
 """How a stream of events begins, and no JSON does."""
 EVENT_START_BYTES_MAX = max(map(len, EVENT_STARTS))
@@ -68,7 +71,7 @@ def last_boundary(data: bytes) -> int:
 
 def first_end(framed: bytes, start: int) -> int:
     """Where the first event of FRAMED, whole events in whole chunks, that ends after START does."""
-    for end in _WHOLE:
+    for end in EVENT_ENDS:
         at = framed.find(end, start)
         if at >= 0:
             return at + len(end)
@@ -80,8 +83,22 @@ def last_end(framed: bytes, stop: int) -> int:
 
     Blank lines inside a chunk can look like its end; then no size line follows.
     """
-    for end in _WHOLE:  # the first that is found will do: looking for all reads all of FRAMED
+    for end in EVENT_ENDS:  # the first that is found will do: looking for all reads all of FRAMED
         at = framed.rfind(end, 0, stop) + len(end)
         if at >= len(end):
             return at if may_begin_chunk(framed, at) else 0
     return 0
+
+
+def last_payload(reads: Reversible[bytes], size_bytes: int) -> bytes:
+    """What the last READS of whole events in whole chunks say: SIZE_BYTES, and what it takes to begin with an event."""
+    parts: list[bytes] = []
+    left_bytes = size_bytes
+    for framed in reversed(reads):
+        if left_bytes <= 0:
+            break
+        if len(framed) > 2 * size_bytes:
+            framed = framed[last_end(framed, len(framed) - size_bytes) :]
+        parts.append(framed)
+        left_bytes -= len(framed)
+    return dechunk(b"".join(parts[::-1]))

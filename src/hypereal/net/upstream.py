@@ -13,9 +13,18 @@ from typing import cast
 
 from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
-from hypereal.net.http1 import HEAD_BYTES_MAX, LAST_CHUNK, AnswerHead, Malformed, chunk, dechunk, parse_answer
+from hypereal.net.http1 import (
+    HEAD_BYTES_MAX,
+    LAST_CHUNK,
+    AnswerHead,
+    Malformed,
+    chunk,
+    dechunk,
+    lone_starts,
+    parse_answer,
+)
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
-from hypereal.net.sse import CHUNK_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
+from hypereal.net.sse import CHUNK_ENDS, EVENT_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 
 COLLECT_BYTES_MAX = 64 * 1024 * 1024
 HELD_BYTES_MAX = 1024 * 1024
@@ -37,6 +46,7 @@ class Upstream(asyncio.Protocol):
         "_body",
         "_buffer",
         "_call",
+        "_direct",
         "_ending",
         "_has_answer_body",
         "_is_gathering",
@@ -103,6 +113,8 @@ class Upstream(asyncio.Protocol):
         self.source: Source | None = None
         """What streams the request body, where it did not come with `send`: held back while the upstream is slow."""
         self._out: asyncio.Transport | None = None
+        self._direct: asyncio.Transport | None = None
+        """`_out`, while all that came was passed on as it came: between two events, with nothing left to notice."""
         self._is_relaying = False
         self._is_gathering = False
         self._is_paused = False
@@ -121,6 +133,21 @@ class Upstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.silent_s = 0
+        direct = self._direct
+        if direct is not None:
+            size_bytes = len(data)
+            if (
+                data.startswith(lone_starts(size_bytes, ()))
+                and data.endswith(EVENT_ENDS)
+                and ((rewriter := self._rewriter) is None or not rewriter.wants(data))
+            ):
+                direct.write(data)
+                self.tail.append(data)
+                self.tail_bytes += size_bytes
+                if self.tail_bytes > TAIL_BYTES_MAX:
+                    self._let_go()
+                return
+            self._direct = None
         try:
             self._take(self, data)
         except Malformed as error:
@@ -188,10 +215,11 @@ class Upstream(asyncio.Protocol):
             self._buffer = b""
         for _ in range(INTERIM_MAX):
             end = data.find(b"\r\n\r\n")
-            if (end if end >= 0 else len(data)) > HEAD_BYTES_MAX:
-                raise Malformed(502, "answer head too long")
             if end < 0:
                 self._buffer = data
+            if not 0 <= end <= HEAD_BYTES_MAX:
+                if len(data) > HEAD_BYTES_MAX:
+                    raise Malformed(502, "answer head too long")
                 return
             head = parse_answer(data[: end + 2])
             data = data[end + 4 :]
@@ -250,35 +278,29 @@ class Upstream(asyncio.Protocol):
 
     def _take_events(self, data: bytes) -> None:
         """Whole events in whole chunks pass as they came; what a read cut is gathered first."""
-        rewriter = self._rewriter
-        if (
-            data.endswith(CHUNK_ENDS)
-            and self._assembler.is_empty
-            and (rewriter is None or not (rewriter.is_active or rewriter.wants(data)))
-        ):
-            end = self._body.pass_chunks(data)
-            if end == len(data):
-                self._emit(data)
-                return
-            if end:
-                self._was_woken = True  # as below
-                self._emit(data[:end])
-                self._finish()
-                return
-        self._take_payload(*self._body.payload(data))
+        end = self._body.pass_chunks(data) if data.endswith(CHUNK_ENDS) and self._assembler.is_empty else 0
+        if not end:
+            self._take_payload(*self._body.payload(data))
+        elif end == len(data):
+            self._emit(data)
+            if self._is_relaying and len(self.first) >= FIRST_BYTES:
+                rewriter = self._rewriter
+                self._direct = self._out if rewriter is None or not rewriter.is_active else None
+        else:
+            self._was_woken = True  # as below
+            self._emit(data[:end])
+            self._finish()
 
     def _take_payload(self, payload: bytes, is_over: bool) -> None:
         self._was_woken |= is_over  # the end wakes the call, with all that came before it
-        self._emit_events(self._assembler.feed(payload))
+        events = self._assembler.feed(payload)
+        if events:
+            self._emit(chunk(events))
         if is_over:
             self._finish()
 
-    def _emit_events(self, events: bytes) -> None:
-        if events:
-            self._emit(chunk(events), events)
-
-    def _emit(self, framed: bytes, events: bytes | None = None) -> None:
-        """Whole events have come: keep them, and pass them on once the call relays. EVENTS: they, where unframed."""
+    def _emit(self, framed: bytes) -> None:
+        """Whole events have come, in whole chunks: keep them, and pass them on once the call relays."""
         self.tail.append(framed)
         self.tail_bytes += len(framed)
         if len(self.first) < FIRST_BYTES:
@@ -286,10 +308,16 @@ class Upstream(asyncio.Protocol):
         if not self._is_relaying:
             self._keep(framed)
             return
-        if events is not None and self._rewriter is not None:
-            framed = self._rewritten(self._rewriter, framed, events)
+        rewriter = self._rewriter
+        if rewriter is not None and (rewriter.is_active or rewriter.wants(framed)):
+            events = rewriter.feed(dechunk(framed))
+            framed = chunk(events) if events else b""
         if framed and self._out is not None:
             self._out.write(framed)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep the tail within its bound."""
         while self.tail_bytes > TAIL_BYTES_MAX and len(self.tail) > TAIL_READS_MIN:
             let_go = len(self.tail.popleft())
             self.tail_bytes -= let_go
@@ -303,12 +331,6 @@ class Upstream(asyncio.Protocol):
             self.pause()
         if self._was_woken or b"data:" in framed:  # a comment is no answer yet: the call may still go elsewhere
             self._wake_once()
-
-    def _rewritten(self, rewriter: Rewriter, framed: bytes, events: bytes) -> bytes:
-        if not rewriter.is_active and not rewriter.wants(events):
-            return framed
-        events = rewriter.feed(events)
-        return chunk(events) if events else b""
 
     def _pass(self, data: bytes) -> None:
         """Relay as bytes: the framing of the answer is kept, its end found."""
@@ -345,18 +367,7 @@ class Upstream(asyncio.Protocol):
 
         Where a rewriter took the end of a stream that was there already, that end.
         """
-        if self._ending:
-            return self._ending
-        parts: list[bytes] = []
-        size_bytes = 0
-        for framed in reversed(self.tail):
-            if len(framed) > 2 * LAST_BYTES:
-                framed = framed[sse.last_end(framed, len(framed) - LAST_BYTES) :]
-            parts.append(framed)
-            size_bytes += len(framed)
-            if size_bytes >= LAST_BYTES:
-                break
-        return dechunk(b"".join(reversed(parts)))
+        return self._ending or sse.last_payload(self.tail, LAST_BYTES)
 
     def newest(self) -> bytes:
         """The payload of what woke the call: at first `first`, after a `hold` the events of the last read."""
@@ -372,15 +383,7 @@ class Upstream(asyncio.Protocol):
         """The payload of the events since this was asked last; None where that is more than RECENT_BYTES_MAX."""
         total = self.relayed_bytes
         fresh, self._swept_bytes = total - self._swept_bytes, total
-        if fresh > RECENT_BYTES_MAX:
-            return None
-        reads: list[bytes] = []
-        for framed in reversed(self.tail):
-            if fresh <= 0:
-                break
-            reads.append(framed)
-            fresh -= len(framed)
-        return dechunk(b"".join(reversed(reads)))
+        return None if fresh > RECENT_BYTES_MAX else sse.last_payload(self.tail, fresh)
 
     @property
     def is_relaying(self) -> bool:
@@ -449,7 +452,8 @@ class Upstream(asyncio.Protocol):
 
     def _end_events(self) -> None:
         rest = self._assembler.flush()
-        self._emit_events(rest + b"\n\n" if rest.strip(b"\r\n") else rest)
+        if rest:
+            self._emit(chunk(rest + b"\n\n" if rest.strip(b"\r\n") else rest))
         ending = self._rewriter.end() if self._is_relaying and self._rewriter is not None else b""
         if ending and self._out is not None:
             self._out.write(chunk(ending))
@@ -457,7 +461,7 @@ class Upstream(asyncio.Protocol):
     def give_back(self) -> None:
         """The call has read what it wanted: another may have the connection. Before the answer's end, it is closed."""
         self._call = None
-        self._out = None
+        self._out = self._direct = None
         if self.is_closed or self.transport.is_closing():
             return
         if not self.is_done or self.transport.get_write_buffer_size():

@@ -21,8 +21,8 @@ _choices = msgspec.json.Decoder(list[Choice])
 _raw_choices = msgspec.json.Decoder(list[members.Fields])
 
 
-has_finish: Callable[[bytes], object] = re.compile(rb'"finish_reason": ?"').search
-"""Whether `finish_at` would find something, at a fifth of its cost."""
+has_finish: Callable[[bytes], object] = re.compile(rb'finish_reason": ?"').search
+"""Whether `finish_at` may find something, at less cost: no quote in front, since JSON is full of them."""
 
 
 def finish_at(read: bytes) -> int:

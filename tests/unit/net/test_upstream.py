@@ -1,8 +1,11 @@
 import gzip
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.clients import splits
 from tests.support.upstreams import HEAD, OUT_HEAD, Line
 
@@ -488,6 +491,111 @@ def test_silence_ends_with_a_byte():
     line.upstream.silent_s = 50
     line.answer(b"H")
     assert line.upstream.silent_s == 0
+
+
+# -- streams in reads as they come live --------------------------------------------------------------------------------
+
+LONG_EVENTS = st.sampled_from(
+    [
+        b'data: {"n":1}\n\n',
+        b'data: {"said":"%s"}\n\n' % (b"x" * 300),
+        b'data: {"said":"0\\r\\n"}\r\n\r\n',
+        b"data: [1]\n\n",
+        b": ping\n\n",
+        b"event: x\ndata: {}\n\n\r\n{}\n\n",
+        b'data: {"finish":1}\n\n',
+        b"data: {%s}\n\n" % (b"y" * 4075),
+        b"data: {%s}\n\n" % (b"y" * 4100),
+    ]
+)
+SIZE_LINES = st.sampled_from([b"%x", b"%x", b"%x", b"%X", b"0%x", b"%x;a=b"])
+CUTS = st.lists(st.integers(0, 4200), max_size=3)
+
+
+@st.composite
+def reads_of_streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
+    """A payload, and the reads that it comes in: mostly an event a chunk and a chunk a read."""
+    payload, reads = b"", [SSE]
+    kinds = st.tuples(
+        LONG_EVENTS, SIZE_LINES, CUTS | st.just([]) | st.just([]), st.booleans(), st.sampled_from([0, 0, 6])
+    )
+    for event, line, cuts, is_apart, inside in draw(st.lists(kinds, max_size=40)):
+        pieces = [event[:inside], event[inside:]] if 0 < inside < len(event) else [event]
+        framed = b"".join([b"%s\r\n%s\r\n" % (line % len(piece), piece) for piece in pieces])
+        edges = sorted({0, len(framed), *(cut % len(framed) for cut in cuts)})
+        if len(pieces) > 1:
+            edges = sorted({*edges, framed.index(b"\r\n", 4) + 2})
+        reads += [framed[start:stop] for start, stop in pairwise(edges)]
+        if not is_apart:
+            reads[-2:] = [b"".join(reads[-2:])]
+        payload += event
+    return payload, [*reads, LAST_CHUNK]
+
+
+@settings(max_examples=300, deadline=None)
+@given(reads_of_streams())
+def test_long_stream_passes_whole_in_whatever_reads_it_comes(stream):
+    payload, reads = stream
+    line = Line(relays=True).answer(*reads)
+    upstream = line.upstream
+    assert line.relayed == payload
+    assert upstream.is_done
+    assert payload.endswith(upstream.events())
+    assert payload.endswith(upstream.last_events())
+    assert upstream.tail_bytes == sum(map(len, upstream.tail)) < TAIL_BYTES_MAX * 2
+    assert len(payload) <= upstream.relayed_bytes
+    upstream.give_back()
+    assert line.pool.idle == [upstream]
+
+
+@settings(max_examples=300, deadline=None)
+@given(reads_of_streams())
+def test_rewriter_sees_what_it_asks_for_in_whatever_reads_it_comes(stream):
+    payload, reads = stream
+    line = Line(relays=True, rewriter=HoldsFinish()).answer(*reads)
+    at = payload.find(b'data: {"finish"')
+    expected = payload if at < 0 else payload[:at] + b"[" + payload[at:] + b"]\n\n"
+    assert dechunk(line.out.written.removeprefix(OUT_HEAD)) == expected
+
+
+NASTY = [
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"0\r\n\r\n",
+    b"}\n\n\r\n",
+    b"\n\n",
+    b"f",
+    b"0",
+    b"d\r\n",
+    b"}",
+    b";",
+    b"X",
+    b"HTTP/1.1 200 OK\r\n\r\n",
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    reads_of_streams(),
+    st.lists(st.tuples(st.integers(1, 50), st.integers(0, 600), st.integers(0, 4), st.sampled_from(NASTY)), max_size=3),
+)
+def test_stream_that_breaks_the_framing_is_read_as_byte_by_byte(stream, spoils):
+    """Then nothing passes at once."""
+    _, reads = stream
+    for index, at, cut, put in spoils:
+        read = reads[max(1, index % len(reads))]
+        at %= len(read) + 1
+        reads[max(1, index % len(reads))] = read[:at] + put + read[at + cut :]
+    line = Line(relays=True).answer(*reads)
+    slow = Line(relays=True).answer(*[bytes([byte]) for byte in b"".join(reads)])
+    ended, ended_slowly = [(one.upstream.is_done, one.caller.failure is not None) for one in (line, slow)]
+    assert ended == ended_slowly
+    relayed, relayed_slowly = [dechunk(one.out.written.removeprefix(OUT_HEAD)) for one in (line, slow)]
+    if line.caller.failure is None:
+        assert relayed == relayed_slowly
+    else:
+        assert relayed_slowly.startswith(relayed) or relayed.startswith(relayed_slowly)
 
 
 # -- rewriters ---------------------------------------------------------------------------------------------------------
