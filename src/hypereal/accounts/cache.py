@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
 
@@ -20,20 +20,20 @@ from hypereal.kit.db import UNREACHABLE, Database, Feed, in_time
 from hypereal.kit.errors import AuthenticationFailed, HyperealError, Overloaded, PermissionDenied, SpendingLimitReached
 from hypereal.kit.ids import KEY_PREFIX, hash_key
 
-CHANNEL = "keys"
-FRESH_S = 60.0
-STALE_S_MAX = 600.0
-REFUSED_S = 10.0
-ASK_AGAIN_S = 5.0
+CHANNEL: Final = "keys"
+FRESH_S: Final = 60.0
+STALE_S_MAX: Final = 600.0
+REFUSED_S: Final = 10.0
+ASK_AGAIN_S: Final = 5.0
 """How long a stale entry serves until the database is tried again."""
-ENTRIES_MAX = 10_000
-FETCHES_MAX = 1_000
+ENTRIES_MAX: Final = 10_000
+FETCHES_MAX: Final = 1_000
 
 Value = TypeVar("Value")
 Refusal = Callable[[], HyperealError]
 
-_NOT_REFUSED: tuple[float, Refusal] = (0.0, partial(AuthenticationFailed, "Unknown API key."))
-_SHAPE = re.compile(rb"ck_[0-9a-f]{64}")
+_NOT_REFUSED: Final[tuple[float, Refusal]] = (0.0, partial(AuthenticationFailed, "Unknown API key."))
+_SHAPE: Final = re.compile(rb"ck_[0-9a-f]{64}")
 
 
 class KeyCache:

@@ -1,5 +1,7 @@
 """The heads of our answers, and our own errors as whole answers. The one place where either is written."""
 
+from typing import Final
+
 from hypereal.gateway.call import Call
 from hypereal.kit.clock import coarse
 from hypereal.kit.dialects import Dialect
@@ -9,24 +11,24 @@ from hypereal.limits import Quota
 from hypereal.net import REASONS
 from hypereal.wire import DIALECTS
 
-JSON = "application/json"
-CHUNKED = "transfer-encoding: chunked\r\n"
-EVENTS = "text/event-stream; charset=utf-8"
-FINAL_STATUSES = frozenset({400, 401, 402, 403})
+JSON: Final = "application/json"
+CHUNKED: Final = "transfer-encoding: chunked\r\n"
+EVENTS: Final = "text/event-stream; charset=utf-8"
+FINAL_STATUSES: Final = frozenset({400, 401, 402, 403})
 """Sending the request again cannot help: `x-should-retry: false` tells those clients that would."""
-CORS = (
+CORS: Final = (
     "access-control-allow-origin: *\r\n"
     "access-control-expose-headers: x-request-id, request-id, retry-after, x-should-retry, x-hypereal-request-id, "
     "x-hypereal-model, x-hypereal-provider, x-hypereal-cost-credits, x-hypereal-cache-read-tokens, "
     "x-hypereal-cache-written-tokens, x-hypereal-cache-saved-credits, "
     "x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset\r\n"
 )
-PREFLIGHT = (
+PREFLIGHT: Final = (
     "access-control-allow-methods: GET, POST, DELETE, PATCH, OPTIONS\r\n"
     "access-control-allow-headers: *, authorization\r\n"
     "access-control-max-age: 86400\r\n"
 )
-_REASONS = {status: reason.decode() for status, reason in REASONS.items()}
+_REASONS: Final = {status: reason.decode() for status, reason in REASONS.items()}
 
 
 def head(

@@ -6,7 +6,7 @@ Until the first event with content a stream is held here, so that it may still c
 import asyncio
 import random
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hypereal.gateway.call import Call
 from hypereal.gateway.faults import CALLERS_FAULT, LOST, OVERLOAD, SILENT, Fault, fault_of, retry_after_s
@@ -28,14 +28,14 @@ from hypereal.wire import UpstreamError, upstream_error
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
 
-TRIES_PER_TARGET = 2
-TRIES_MAX = 8
-BACKOFF_S = 0.1
-PATIENCE_S = 2.0
+TRIES_PER_TARGET: Final = 2
+TRIES_MAX: Final = 8
+BACKOFF_S: Final = 0.1
+PATIENCE_S: Final = 2.0
 """A `Retry-After` up to this is waited for although another target is left,"""
-PATIENCE_S_LAST = 10.0
+PATIENCE_S_LAST: Final = 10.0
 """and up to this where none is."""
-ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"
+ANTHROPIC_VERSION: Final = b"anthropic-version: 2023-06-01\r\n"
 """Sent where the caller sent none; the vendor refuses a request without it."""
 
 

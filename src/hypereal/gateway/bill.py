@@ -2,7 +2,7 @@
 
 import math
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hypereal.accounts import Principal
 from hypereal.catalog import Model, Price, price_of, surcharged, surcharges, worst_case
@@ -24,16 +24,16 @@ from hypereal.wire import DIALECTS, CacheReport, Request, tags_of
 if TYPE_CHECKING:
     from hypereal.gateway.plane import Plane
 
-OUTPUT_TOKENS_DEFAULT = 4096
+OUTPUT_TOKENS_DEFAULT: Final = 4096
 """Held where the caller names no limit; grown in steps of as much as the stream goes on."""
-IMAGES_LIKELY_BYTES = 1024 * 1024
+IMAGES_LIKELY_BYTES: Final = 1024 * 1024
 """From here on a body is searched for images before the hold; below, only where the hold is refused."""
-GROW_AT_PERCENT = 80
-BYTES_PER_TOKEN = 4
-STATUS_CLIENT_GONE = 499
-MODEL_CHARS_MAX = 200
-NO_TAGS = (None, None)
-RESPONSES = Dialect.OPENAI_RESPONSES
+GROW_AT_PERCENT: Final = 80
+BYTES_PER_TOKEN: Final = 4
+STATUS_CLIENT_GONE: Final = 499
+MODEL_CHARS_MAX: Final = 200
+NO_TAGS: Final = (None, None)
+RESPONSES: Final = Dialect.OPENAI_RESPONSES
 
 
 class Bill:

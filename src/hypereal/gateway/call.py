@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hypereal.gateway.facts import Facts
 from hypereal.gateway.parking import park
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HEARTBEAT_S = 15
+HEARTBEAT_S: Final = 15
 
 
 class ClientGone(Exception):

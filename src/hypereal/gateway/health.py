@@ -3,14 +3,16 @@
 Per process: each learns by its own calls. By the coarse clock, so a rest is up to a second longer than it says.
 """
 
+from typing import Final
+
 from hypereal.gateway.faults import Fault
 from hypereal.gateway.metrics import Health
 from hypereal.kit.clock import coarse
 
-FAILURES_MAX = 5
+FAILURES_MAX: Final = 5
 """In a row: then the breaker opens."""
-OPEN_S = 10.0
-OPEN_S_MAX = 120.0
+OPEN_S: Final = 10.0
+OPEN_S_MAX: Final = 120.0
 
 
 class Breaker:

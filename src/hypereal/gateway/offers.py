@@ -1,13 +1,15 @@
 """What a name that a caller wrote comes to: a model, its price, and where it can be sent. Looked up once a call."""
 
+from typing import Final
+
 from hypereal.catalog import Catalog, Model, Price
 from hypereal.gateway.routing import Routing, Way
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import InvalidRequest
 
-OFFERS_MAX = 10_000
-DEADLINE_S_LEAST = 10.0
-DEADLINE_FACTOR = 3.0
+OFFERS_MAX: Final = 10_000
+DEADLINE_S_LEAST: Final = 10.0
+DEADLINE_FACTOR: Final = 3.0
 """In the longest time that one of them may be silent: a target that said nothing is tried again, and then the next."""
 
 

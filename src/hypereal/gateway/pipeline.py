@@ -1,7 +1,7 @@
 """The life of one call, top to bottom. Everything else in this folder is a step of it."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hypereal.gateway.attempts import open_answer
 from hypereal.gateway.bill import STATUS_CLIENT_GONE, Bill
@@ -18,7 +18,7 @@ from hypereal.net import Malformed, UpstreamLost
 if TYPE_CHECKING:
     from hypereal.gateway.plane import Plane
 
-OUR_FAULT = "Something went wrong on our side. The request id names it in our logs."
+OUR_FAULT: Final = "Something went wrong on our side. The request id names it in our logs."
 
 
 async def conduct(call: Call, plane: "Plane", steps: Callable[[Call, Bill, "Plane"], Awaitable[None]]) -> None:

@@ -1,7 +1,7 @@
 """The answer of an upstream as the caller's answer: whole with its cost in the head, or relayed as it comes."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,10 +18,10 @@ from hypereal.wire import DIALECTS, Request, report_in_answer
 if TYPE_CHECKING:
     from hypereal.gateway.bill import Bill
 
-LOCAL_TRUNCATED = b"x-hypereal-local-truncated"
-LOCAL_TRUNCATED_LINE = "x-hypereal-local-truncated: true\r\n"
+LOCAL_TRUNCATED: Final = b"x-hypereal-local-truncated"
+LOCAL_TRUNCATED_LINE: Final = "x-hypereal-local-truncated: true\r\n"
 
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def reply(call: Call, bill: "Bill", way: Way) -> bytes:

@@ -1,5 +1,7 @@
 """What a caller asks for: an offer of ours, and whether its key may ask for that, and from there."""
 
+from typing import Final
+
 from hypereal.accounts import Principal, permit_address
 from hypereal.catalog import Model
 from hypereal.gateway.call import Call
@@ -9,7 +11,7 @@ from hypereal.gateway.offers import Offer, Offers
 from hypereal.kit.errors import PermissionDenied
 from hypereal.wire import Request
 
-INFERENCE = "inference"
+INFERENCE: Final = "inference"
 
 
 def find_offer(request: Request, principal: Principal, offers: Offers) -> Offer:

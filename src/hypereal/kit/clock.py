@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 
 class CoarseClock:
@@ -26,9 +27,9 @@ class CoarseClock:
         self.http_date = formatdate(self.unix_s, usegmt=True)
 
 
-coarse = CoarseClock()
+coarse: Final = CoarseClock()
 
-_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def boottime_s() -> float:

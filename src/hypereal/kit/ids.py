@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from typing import NewType
+from typing import Final, NewType
 
 AccountId = NewType("AccountId", str)
 """`acc_…`: who owns things, a person or an organisation. Every owned row names one as `owner_id`."""
@@ -27,7 +27,7 @@ EndpointId = NewType("EndpointId", str)
 DeliveryId = NewType("DeliveryId", str)
 """`whd_…`: one event on its way to one endpoint."""
 
-KEY_PREFIX = "ck_"
+KEY_PREFIX: Final = "ck_"
 
 
 def new_id(prefix: str) -> str:
@@ -50,7 +50,7 @@ def hash_key(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-_HEX_3 = [f"{number:03x}" for number in range(16**3)]
+_HEX_3: Final = [f"{number:03x}" for number in range(16**3)]
 
 
 def _request_ids() -> Iterator[str]:
@@ -63,4 +63,4 @@ def _request_ids() -> Iterator[str]:
                 yield most + least
 
 
-new_request_id = _request_ids().__next__
+new_request_id: Final = _request_ids().__next__

@@ -1,7 +1,7 @@
 """Money is integers of micro-credits: 1 credit = 1,000,000, 100 credits = $1. No float touches it."""
 
 from decimal import Decimal, InvalidOperation
-from typing import NewType
+from typing import Final, NewType
 
 import msgspec
 
@@ -11,13 +11,13 @@ Micro = NewType("Micro", int)
 Rate = NewType("Rate", int)
 """Micro-credits per million tokens (equally: whole credits times a million, per million tokens)."""
 
-MICRO_PER_CREDIT = 1_000_000
-CREDITS_PER_DOLLAR = 100
-MICRO_PER_DOLLAR = MICRO_PER_CREDIT * CREDITS_PER_DOLLAR
-TOKENS_PER_RATE = 1_000_000
-CREDITS_MAX = 10**12
+MICRO_PER_CREDIT: Final = 1_000_000
+CREDITS_PER_DOLLAR: Final = 100
+MICRO_PER_DOLLAR: Final = MICRO_PER_CREDIT * CREDITS_PER_DOLLAR
+TOKENS_PER_RATE: Final = 1_000_000
+CREDITS_MAX: Final = 10**12
 """The most that one amount given by a person may be."""
-_DIGITS = [f"{number:03d}" for number in range(1000)]
+_DIGITS: Final = [f"{number:03d}" for number in range(1000)]
 
 
 def credits(micro: int) -> str:

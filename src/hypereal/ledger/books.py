@@ -9,6 +9,7 @@ database has the first: so it may be sent any number of times, and a lost answer
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from hypereal.kit.clock import boottime_s, coarse, next_month_start, utc_now
 from hypereal.kit.errors import HyperealError
@@ -22,21 +23,21 @@ from hypereal.ledger.holds import AlreadySettled, Hold, Payer, Settlement, Ticke
 from hypereal.ledger.pools import Pool
 from hypereal.ledger.rows import UsageRow, late, record
 
-ROWS_MAX = 100_000
+ROWS_MAX: Final = 100_000
 """Usage rows waiting for the database: some 60 MB. At it no new call is taken."""
-TICKETS_MAX = 10_000
-ROWS_PER_BATCH = 2_000
-RECALL_S = 0.02
+TICKETS_MAX: Final = 10_000
+ROWS_PER_BATCH: Final = 2_000
+RECALL_S: Final = 0.02
 """How often a pool that is short is asked again, while other processes give back what they do not use."""
-RECALL_S_MAX = 0.15
+RECALL_S_MAX: Final = 0.15
 """How long a ticket waits for what others give back."""
-HEARD_S = 1.0
+HEARD_S: Final = 1.0
 """What is idle goes back only while the database answers: in an outage calls are served from what is leased."""
-COST_MAX = 10**15
+COST_MAX: Final = 10**15
 """The most one call can cost: ten million dollars. A vendor's absurd token count must not stop the batch it is in."""
 
-NO_USAGE = Usage()
-NOTHING = Micro(0)
+NO_USAGE: Final = Usage()
+NOTHING: Final = Micro(0)
 
 
 class Books:

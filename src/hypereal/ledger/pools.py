@@ -4,13 +4,15 @@ A pool is leased ahead of its calls (a *slice*) while it is well, and *exact* fo
 all that is free goes back with every batch, and a batch asks for what callers wait for, not more.
 """
 
+from typing import Final
+
 from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.money import Micro
 from hypereal.ledger.asks import Ask, Standing
 
-EXACT_S = 1.0
+EXACT_S: Final = 1.0
 """How long a pool that was refused or recalled leases nothing ahead."""
-WISH_MAX = 10**15
+WISH_MAX: Final = 10**15
 """The most that one batch wishes for, ten million dollars: what a sum of holds may come to has no other bound."""
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 from zlib import crc32
 
@@ -33,21 +34,21 @@ from hypereal.ledger.segments import (
     header,
 )
 
-FLUSH_S = 0.1
-KEEP_S = 600.0
+FLUSH_S: Final = 0.1
+KEEP_S: Final = 600.0
 """How long a segment stays after the database had it: a database that went back in time may want it again."""
-KEPT_MAX = 16
+KEPT_MAX: Final = 16
 """At most so many of them: 256 MiB."""
-MEND_S = 5.0
+MEND_S: Final = 5.0
 """How often a disk that failed is tried again."""
-FRAME_BYTES = FRAME.size
-UNFINISHED = "new-"
-NOT_OPEN = "not open yet"
+FRAME_BYTES: Final = FRAME.size
+UNFINISHED: Final = "new-"
+NOT_OPEN: Final = "not open yet"
 
-_NAME = re.compile(r"(\d{1,18})-(\d{1,5})-([0-9a-f]{32})")
+_NAME: Final = re.compile(r"(\d{1,18})-(\d{1,5})-([0-9a-f]{32})")
 
-_pack = FRAME.pack
-_sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+_pack: Final = FRAME.pack
+_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 
 def random_start() -> int:

@@ -7,6 +7,7 @@ While the database is away each data process of a host counts alone, up to its s
 import asyncio
 from math import ceil
 from time import monotonic
+from typing import Final
 
 from hypereal.kit.db import UNREACHABLE, Database, in_time
 from hypereal.kit.errors import Overloaded, RateLimited
@@ -14,10 +15,10 @@ from hypereal.kit.ids import AccountId
 from hypereal.limits import store
 from hypereal.limits.quota import Quota
 
-SLICES_PER_PROCESS = 8
-ALONE_S = 60.0
-WINDOWS_MAX = 100_000
-ROUNDS_MAX = 8
+SLICES_PER_PROCESS: Final = 8
+ALONE_S: Final = 60.0
+WINDOWS_MAX: Final = 100_000
+ROUNDS_MAX: Final = 8
 
 
 class _Window:

@@ -1,6 +1,7 @@
 """The body of an upstream's answer: where it ends, and what it says once framing and compression are taken off."""
 
 import zlib
+from typing import Final
 
 from hypereal.net.eventstream import EventStreamDecoder
 from hypereal.net.http1 import (
@@ -14,13 +15,13 @@ from hypereal.net.http1 import (
     size_line_value,
 )
 
-DECODED_BYTES_MAX = 64 * 1024 * 1024
+DECODED_BYTES_MAX: Final = 64 * 1024 * 1024
 """Of one read: what a few compressed bytes may grow to."""
-_PLAIN = (b"", b"identity")
-_GZIP = (b"gzip", b"x-gzip", b"deflate")
+_PLAIN: Final = (b"", b"identity")
+_GZIP: Final = (b"gzip", b"x-gzip", b"deflate")
 
 
-NO_CHUNKS = ChunkWalker()
+NO_CHUNKS: Final = ChunkWalker()
 """Never walked."""
 
 

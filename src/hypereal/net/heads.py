@@ -1,12 +1,14 @@
 """Request heads, parsed once: a client repeats its head but for the digits of its body length, so the parse is kept."""
 
+from typing import Final
+
 from hypereal.net.http1 import Malformed, RequestHead, is_length, parse_request
 
-HEADS_MAX = 2048
-HEAD_BYTES_MAX = 4096
+HEADS_MAX: Final = 2048
+HEAD_BYTES_MAX: Final = 4096
 """Of a head that is kept."""
 
-_heads: dict[bytes, RequestHead] = {}
+_heads: Final[dict[bytes, RequestHead]] = {}
 
 
 def parse_cached(data: bytes, end: int) -> tuple[RequestHead, int]:

@@ -6,64 +6,67 @@ The rules are RFC 9112's; where it lets a server be lenient (obs-fold, bare LF, 
 import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from typing import Final
 
-HEAD_BYTES_MAX = 64 * 1024
-TARGET_BYTES_MAX = 8192
-LENGTH_DIGITS_MAX = 12
-CHUNK_LINE_BYTES_MAX = 256
-TRAILER_BYTES_MAX = 8192
+HEAD_BYTES_MAX: Final = 64 * 1024
+TARGET_BYTES_MAX: Final = 8192
+LENGTH_DIGITS_MAX: Final = 12
+CHUNK_LINE_BYTES_MAX: Final = 256
+TRAILER_BYTES_MAX: Final = 8192
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-LAST_CHUNK = b"0\r\n\r\n"
-LAST_JOINT = b"\r\n0\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+LAST_JOINT: Final = b"\r\n0\r\n"
 """What comes before the trailers, nearly always."""
-BETWEEN = b"\r\n"
+BETWEEN: Final = b"\r\n"
 """The part of a joint that comes before a size line."""
-STEP_LIKELY = 6
+STEP_LIKELY: Final = 6
 """The length of a joint before a chunk of 16 to 255 bytes, as most events of streams are."""
-_BODILESS = (204, 304)
+_BODILESS: Final = (204, 304)
 
-REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {
+REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus} | {
     413: b"Content Too Large",
     529: b"Overloaded",
 }
 
-_request_line = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]{0,%d}|\*) HTTP/1\.([01])\r\n" % TARGET_BYTES_MAX).match
-_field_block = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*").fullmatch
-_fields = re.compile(rb"([^:\r\n]+):[ \t]*([^\r]*?)[ \t]*\r\n").findall
-_framing = re.compile(
+_request_line: Final = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]{0,%d}|\*) HTTP/1\.([01])\r\n" % TARGET_BYTES_MAX).match
+_field_block: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*").fullmatch
+_fields: Final = re.compile(rb"([^:\r\n]+):[ \t]*([^\r]*?)[ \t]*\r\n").findall
+_framing: Final = re.compile(
     rb"(?:\A|\n)(content-length|transfer-encoding|connection|expect|host|upgrade):[ \t]*([^\r]*)", re.I
 ).findall
-_is_token = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-_VALUE_BYTES = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
+_is_token: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_VALUE_BYTES: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
 """What may stand in the value of a field."""
-_STATUSES = {b"HTTP/1.%d %d" % (minor, status): (status, minor == 1) for status in range(100, 1000) for minor in (0, 1)}
+_STATUSES: Final = {
+    b"HTTP/1.%d %d" % (minor, status): (status, minor == 1) for status in range(100, 1000) for minor in (0, 1)
+}
 """How a status line begins: the status, and whether the connection outlives the answer if no field says otherwise."""
-_NAMES_MAX = 1024
-_NAME_BYTES_MAX = 64
+_NAMES_MAX: Final = 1024
+_NAME_BYTES_MAX: Final = 64
 """Of the names of fields that are kept."""
-_chunk_line = re.compile(
+_chunk_line: Final = re.compile(
     rb"([0-9a-fA-F]{1,8})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[^\"\\\x00-\x08\x0a-\x1f\x7f]*\"))?)*"
 ).fullmatch
-_trailers = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n").fullmatch
-_framing_trailer = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
-_size_line = re.compile(rb"[0-9a-fA-F]{1,8}\r\n|\Z").match
-_size_lines = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
-size_line_value = _size_lines.get
+_trailers: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n").fullmatch
+_framing_trailer: Final = re.compile(rb"\n(?:content-length|transfer-encoding):", re.I).search
+_size_line: Final = re.compile(rb"[0-9a-fA-F]{1,8}\r\n|\Z").match
+_size_lines: Final = {form % n: n for n in range(1, 4096) for form in (b"%x\r\n", b"%X\r\n")}
+size_line_value: Final = _size_lines.get
 """The size that a plain size line tells, its CRLF included; None for a longer chunk and for what is no size line."""
-_lone_starts: dict[int, tuple[bytes, ...]] = {}
+_lone_starts: Final[dict[int, tuple[bytes, ...]]] = {}
 for _line, _told in _size_lines.items():
     _length = len(_line) + _told + 2
     _lone_starts[_length] = (*_lone_starts.get(_length, ()), _line)
-lone_starts = _lone_starts.get
+lone_starts: Final = _lone_starts.get
 """How a read begins that is one chunk with a plain size line, by its length: two ways where a digit is a letter."""
 # What stands between two chunks, by its length: the CRLF of the one before, then the size line of the next. The value
 # is how far it is from there to where the next joint begins.
-_joints = {
+_joints: Final = {
     length: {b"\r\n" + line: length + n for line, n in _size_lines.items() if len(line) + 2 == length}
     for length in (5, 6, 7)
 }
-_NO_JOINTS: dict[bytes, int] = {}
+_NO_JOINTS: Final[dict[bytes, int]] = {}
 
 
 def is_length(value: bytes) -> bool:
@@ -306,15 +309,15 @@ def _take_connection(answer: AnswerHead, _: bytes, raw: bytes) -> None:
 
 
 _TakeField = Callable[[AnswerHead, bytes, bytes], None]
-_EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
-_ANSWER_FIELDS: dict[bytes, _TakeField] = {
+_EVENT_STREAMS: Final = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+_ANSWER_FIELDS: Final[dict[bytes, _TakeField]] = {
     b"content-length": _take_length,
     b"content-type": _take_type,
     b"transfer-encoding": _take_transfer_encoding,
     b"content-encoding": _take_content_encoding,
     b"connection": _take_connection,
 }
-_answer_fields: dict[bytes, _TakeField | None] = {}
+_answer_fields: Final[dict[bytes, _TakeField | None]] = {}
 """By names as they were sent, each a token: what is done with such a field; None where nothing is."""
 
 
@@ -453,7 +456,7 @@ def may_begin_chunk(data: bytes, at: int) -> bool:
     return _size_line(data, at) is not None
 
 
-_walker = ChunkWalker()
+_walker: Final = ChunkWalker()
 """Of `dechunk`, which never waits: one is enough."""
 
 

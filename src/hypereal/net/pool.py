@@ -2,16 +2,17 @@
 
 import asyncio
 import ssl
+from typing import Final
 
 from hypereal.net.address import Address
 from hypereal.net.roles import UpstreamLost
 from hypereal.net.tls import TlsClient
 from hypereal.net.upstream import Upstream
 
-CONNECT_S_MAX = 10.0
-CONNECTIONS_MAX = 4096
-IDLE_MAX = 512
-IDLE_S_MAX = 55
+CONNECT_S_MAX: Final = 10.0
+CONNECTIONS_MAX: Final = 4096
+IDLE_MAX: Final = 512
+IDLE_S_MAX: Final = 55
 """Below the 60 s after which common servers close an idle connection."""
 
 

@@ -5,26 +5,26 @@ The body is read when the call asks for it (`read_body`, `stream_body`): who cal
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from hypereal.net.bodies import LongBody, budget
 from hypereal.net.heads import parse_cached
 from hypereal.net.http1 import CONTINUE, HEAD_BYTES_MAX, ChunkWalker, Malformed, RequestHead
 
-WRITE_BYTES_HIGH = 256 * 1024
-PIPELINED_BYTES_MAX = HEAD_BYTES_MAX
+WRITE_BYTES_HIGH: Final = 256 * 1024
+PIPELINED_BYTES_MAX: Final = HEAD_BYTES_MAX
 """Not less: a head that waits its turn must fit."""
-LONG_BODY_BYTES = 64 * 1024
-EMPTY_LINES_MAX = 4
-HEAD_S_MAX = 10
+LONG_BODY_BYTES: Final = 64 * 1024
+EMPTY_LINES_MAX: Final = 4
+HEAD_S_MAX: Final = 10
 """From the first byte of a head to its last."""
-BODY_S_MAX = 600
+BODY_S_MAX: Final = 600
 """For a body that is gathered, since it holds memory others wait for; a streamed one may take as long as it moves."""
-IDLE_S_MAX = 120
-STALLED_S_MAX = 60
-LINGER_S = 2
+IDLE_S_MAX: Final = 120
+STALLED_S_MAX: Final = 60
+LINGER_S: Final = 2
 """Sweeps, so one second at the least."""
-DRAINING_S = 2
+DRAINING_S: Final = 2
 """How long an idle client is still answered, with `connection: close`, once the process drains."""
 
 Body = bytes | bytearray

@@ -1,18 +1,19 @@
 """Server-sent events at the level of bytes: where one ends. What they say is for `wire`."""
 
 from collections.abc import Reversible
+from typing import Final
 
 from hypereal.net.http1 import LAST_CHUNK, dechunk, may_begin_chunk
 
-EVENT_BYTES_MAX = 16 * 1024 * 1024
-EVENT_ENDS = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
+EVENT_BYTES_MAX: Final = 16 * 1024 * 1024
+EVENT_ENDS: Final = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
 """How an event in a chunk of its own ends. The bracket tells the blank line from the size line of a chunk."""
-CHUNK_ENDS = EVENT_ENDS + tuple(end + LAST_CHUNK for end in EVENT_ENDS)
+CHUNK_ENDS: Final = EVENT_ENDS + tuple(end + LAST_CHUNK for end in EVENT_ENDS)
 """How a read of whole events in whole chunks ends."""
-EVENT_STARTS = (b"data:", b"event:")
+EVENT_STARTS: Final = (b"data:", b"event:")
 """How a stream of events begins, and no JSON does."""
-EVENT_START_BYTES_MAX = max(map(len, EVENT_STARTS))
-_BOUNDARIES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+EVENT_START_BYTES_MAX: Final = max(map(len, EVENT_STARTS))
+_BOUNDARIES: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 class EventTooLong(Exception):

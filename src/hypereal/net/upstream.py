@@ -9,7 +9,7 @@ import asyncio
 import zlib
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
@@ -26,15 +26,15 @@ from hypereal.net.http1 import (
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
 from hypereal.net.sse import CHUNK_ENDS, EVENT_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 
-COLLECT_BYTES_MAX = 64 * 1024 * 1024
-HELD_BYTES_MAX = 1024 * 1024
-TAIL_BYTES_MAX = 64 * 1024
-TAIL_READS_MIN = 3
-FIRST_BYTES = 256
-LAST_BYTES = 1024
-WRITE_AT_ONCE_BYTES = 64 * 1024
-RECENT_BYTES_MAX = 2048
-INTERIM_MAX = 100
+COLLECT_BYTES_MAX: Final = 64 * 1024 * 1024
+HELD_BYTES_MAX: Final = 1024 * 1024
+TAIL_BYTES_MAX: Final = 64 * 1024
+TAIL_READS_MIN: Final = 3
+FIRST_BYTES: Final = 256
+LAST_BYTES: Final = 1024
+WRITE_AT_ONCE_BYTES: Final = 64 * 1024
+RECENT_BYTES_MAX: Final = 2048
+INTERIM_MAX: Final = 100
 """Answers of 1xx in one read."""
 
 

@@ -6,6 +6,7 @@ clients. Only the end of a stream goes through here: from the first read on that
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -13,15 +14,15 @@ from hypereal.wire import events, members
 from hypereal.wire.chat_chunks import Choice
 from hypereal.wire.events import DONE
 
-_NEEDLES = (b'"finish_reason":"', b'"finish_reason": "')
+_NEEDLES: Final = (b'"finish_reason":"', b'"finish_reason": "')
 
 
-_fields = msgspec.json.Decoder(members.Fields)
-_choices = msgspec.json.Decoder(list[Choice])
-_raw_choices = msgspec.json.Decoder(list[members.Fields])
+_fields: Final = msgspec.json.Decoder(members.Fields)
+_choices: Final = msgspec.json.Decoder(list[Choice])
+_raw_choices: Final = msgspec.json.Decoder(list[members.Fields])
 
 
-has_finish: Callable[[bytes], object] = re.compile(rb'finish_reason": ?"').search
+has_finish: Final[Callable[[bytes], object]] = re.compile(rb'finish_reason": ?"').search
 """Whether `finish_at` may find something, at less cost: no quote in front, since JSON is full of them."""
 
 

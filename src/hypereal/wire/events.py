@@ -4,8 +4,9 @@ An event here is bytes that end in a blank line; cutting a stream into events is
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
-DONE = b"[DONE]"
+DONE: Final = b"[DONE]"
 """The payload that ends a chat stream; no other dialect has one."""
 
 

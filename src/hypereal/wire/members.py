@@ -5,7 +5,7 @@ What we do not need to know is not decoded; it goes on byte for byte.
 
 from functools import lru_cache
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,21 +15,21 @@ from hypereal.wire.own import NO_OWN, Hypereal, Own
 Fields = dict[str, msgspec.Raw]
 """Members in the caller's order; of doubled ones the last, so that what is priced is what is sent."""
 
-NULL = msgspec.Raw(b"null")
+NULL: Final = msgspec.Raw(b"null")
 """For members that are absent; the same to us as null."""
-TRUE = msgspec.Raw(b"true")
-FALSE = msgspec.Raw(b"false")
-NAMES_MAX = 4096
+TRUE: Final = msgspec.Raw(b"true")
+FALSE: Final = msgspec.Raw(b"false")
+NAMES_MAX: Final = 4096
 """Names of models that are kept as JSON."""
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding hostile bytes raises."""
 
-_object = msgspec.json.Decoder(Fields)
-_text = msgspec.json.Decoder(str)
-_whole: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
-_any = msgspec.json.Decoder(Any)
-encode = msgspec.json.Encoder().encode
-kind = Struct("c").unpack_from
+_object: Final = msgspec.json.Decoder(Fields)
+_text: Final = msgspec.json.Decoder(str)
+_whole: Final[msgspec.json.Decoder[int | None]] = msgspec.json.Decoder(int | None)
+_any: Final = msgspec.json.Decoder(Any)
+encode: Final = msgspec.json.Encoder().encode
+kind: Final = Struct("c").unpack_from
 """What kind of value a member is, by the byte that it begins with, of which it makes no copy."""
 LIST, OBJECT = kind(b"["), kind(b"{")
 
@@ -50,8 +50,8 @@ def parse(body: bytes | bytearray) -> Fields:
         raise InvalidRequest("The body is nested too deeply.") from None
 
 
-_hypereal = msgspec.json.Decoder(Hypereal | None)
-_intent = msgspec.json.Decoder(str | None)
+_hypereal: Final = msgspec.json.Decoder(Hypereal | None)
+_intent: Final = msgspec.json.Decoder(str | None)
 
 
 def take_own(fields: Fields) -> Own:

@@ -1,6 +1,6 @@
 """OpenAI Chat Completions, and the many vendors that speak it. Facts: the types of openai-python 3.54."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,14 +18,14 @@ from hypereal.wire.request import Request
 from hypereal.wire.upstream_errors import UpstreamError, error_inside
 from hypereal.wire.usage import chat_usage
 
-NAME = Dialect.OPENAI_CHAT
-_TOOLS_BYTES = len(CHATS_TOOLS)
-_ASK_USAGE = msgspec.Raw(b'{"include_usage":true}')
+NAME: Final = Dialect.OPENAI_CHAT
+_TOOLS_BYTES: Final = len(CHATS_TOOLS)
+_ASK_USAGE: Final = msgspec.Raw(b'{"include_usage":true}')
 
 
-_chunk = msgspec.json.Decoder(Chunk)
-_answer = msgspec.json.Decoder(Answer)
-_stream_options = msgspec.json.Decoder(StreamOptions)
+_chunk: Final = msgspec.json.Decoder(Chunk)
+_answer: Final = msgspec.json.Decoder(Answer)
+_stream_options: Final = msgspec.json.Decoder(StreamOptions)
 
 
 class OpenAIChat(Counting):
@@ -135,10 +135,10 @@ def chunk_of(payload: bytes) -> Chunk | None:
         return None
 
 
-_TEXT = b'"content":"'
-_NO_TEXT = _TEXT + b'"'
-_deltas = msgspec.json.Decoder(Deltas)
-_NO_DELTA: dict[str, Any] = {}
+_TEXT: Final = b'"content":"'
+_NO_TEXT: Final = _TEXT + b'"'
+_deltas: Final = msgspec.json.Decoder(Deltas)
+_NO_DELTA: Final[dict[str, Any]] = {}
 
 
 def _has_text(stream: bytes) -> bool:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Collection
+from typing import Final
 
 import msgspec
 
@@ -21,11 +22,11 @@ from hypereal.wire.usage_blocks import (
     Thinking,
 )
 
-TOKENS_MAX = 10**9
+TOKENS_MAX: Final = 10**9
 """A count above this, or below 0, is not believed: the whole block is taken as missing. So is one of zeros."""
 
 
-_NO_INPUT_DETAILS = InputDetails()
+_NO_INPUT_DETAILS: Final = InputDetails()
 
 
 def chat_usage(said: ChatUsage | None, profile: Profile) -> Usage | None:
@@ -114,7 +115,7 @@ def gemini_usage(said: GeminiUsage | None, *, is_final: bool = True) -> Usage | 
     return usage if is_final or usage is None else msgspec.structs.replace(usage, is_estimated=True)
 
 
-_MESSAGES_INPUT = {"input", "read", "write", "write_1h"}
+_MESSAGES_INPUT: Final = {"input", "read", "write", "write_1h"}
 
 
 def _messages_fields(part: MessagesUsage) -> dict[str, int]:
