@@ -10,7 +10,7 @@ from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, new_id, new_request_id
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Asked, Asker, Credit, Hold, Ledger, Own, Ticket, UsageRow, add_credits
+from hypereal.ledger import Asked, Asker, Credit, Details, Hold, Ledger, Ticket, UsageRow, add_credits
 
 USAGE = Usage(input_tokens=10, output_tokens=20)
 
@@ -30,13 +30,15 @@ def micro(credits: float) -> Micro:
 def usage_row(caller: Caller, **changes: object) -> UsageRow:
     asker = Asker(owner_id=caller.owner_id, key_id=caller.key_id, endpoint="/v1/chat/completions", client="")
     asked = Asked(dialect="openai_chat", model="gpt-5")
-    own = Own(request_id=new_request_id(), started_at=utc_now(), status=200, is_stream=False, attempts=1, duration_ms=5)
-    row = UsageRow.of(_changed(asker, changes), _changed(asked, changes), _changed(own, changes))
+    details = Details(
+        request_id=new_request_id(), started_at=utc_now(), status=200, is_stream=False, attempts=1, duration_ms=5
+    )
+    row = UsageRow.of(_changed(asker, changes), _changed(asked, changes), _changed(details, changes))
     assert not changes, "a row has no such member"
     return row
 
 
-Part = TypeVar("Part", Asker, Asked, Own)
+Part = TypeVar("Part", Asker, Asked, Details)
 
 
 def _changed(part: Part, changes: dict[str, object]) -> Part:

@@ -233,4 +233,4 @@ def settle(node: Node, pick: int, cost: int) -> tuple[str, Settled]:
     spool = node._spool
     settlement = node.settle(hold, Micro(cost), USAGE, row)
     assert settlement.charged + settlement.written_off == cost
-    return row.own.request_id, Settled(cost, settlement.charged, node, spool, spool.position)
+    return row.details.request_id, Settled(cost, settlement.charged, node, spool, spool.position)

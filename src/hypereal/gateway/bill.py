@@ -17,7 +17,7 @@ from hypereal.kit.clock import utc_text
 from hypereal.kit.dialects import Dialect
 from hypereal.kit.errors import HyperealError, InsufficientCredits
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Asked, Asker, Attempt, Hold, Own, Settlement, Ticket, UsageRow
+from hypereal.ledger import Asked, Asker, Attempt, Details, Hold, Settlement, Ticket, UsageRow
 from hypereal.limits import Quota
 from hypereal.wire import DIALECTS, CacheReport, Request, tags_of
 
@@ -315,7 +315,7 @@ class Bill:
         asked = stem.encoded if stem.of is price else stem.become(price, self._asked(way))
         fields = request.fields
         end_user, metadata = tags_of(request) if "user" in fields or "metadata" in fields else NO_TAGS
-        own = Own(
+        details = Details(
             request_id=call.request_id,
             started_at=utc_text(began_s + self._plane.unix_minus_monotonic_s),
             status=self.status,
@@ -331,7 +331,7 @@ class Bill:
             metadata=metadata,
             upstream_cost=None if target.cost is None or usage is None else self._upstream_cost(target.cost, usage),
         )
-        return UsageRow(asker + asked, own)
+        return UsageRow(asker + asked, details)
 
     def _asker(self, endpoint: str) -> Asker:
         facts, payer = self._call.facts, self.payer
@@ -367,7 +367,7 @@ class Bill:
             dialect=route.dialect if request is None else request.dialect,
             model=self.model.id if self.model else request.model[:MODEL_CHARS_MAX] if request else "",
         )
-        own = Own(
+        details = Details(
             request_id=call.request_id,
             started_at=utc_text(call.began_s + self._plane.unix_minus_monotonic_s),
             status=self.status,
@@ -378,4 +378,4 @@ class Bill:
             end_user=end_user,
             metadata=metadata,
         )
-        return UsageRow.of(self._asker(route.endpoint), asked, own)
+        return UsageRow.of(self._asker(route.endpoint), asked, details)

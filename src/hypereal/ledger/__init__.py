@@ -11,7 +11,7 @@ from hypereal.ledger.ledger import Ledger, Terms
 from hypereal.ledger.reclaim import close_dead
 from hypereal.ledger.request_log import DAYS_MAX, Profit, Retention, profit
 from hypereal.ledger.request_log.bodies import PART_BYTES_MAX, Bodies, Receiver, Recorded, frame_of
-from hypereal.ledger.rows import Asked, Asker, Attempt, Own, Stem, UsageRow
+from hypereal.ledger.rows import Asked, Asker, Attempt, Details, Stem, UsageRow
 from hypereal.ledger.wallets import (
     Balance,
     Credit,
@@ -36,12 +36,12 @@ __all__ = [
     "Balance",
     "Bodies",
     "Credit",
+    "Details",
     "Difference",
     "EntryKind",
     "Hold",
     "Lacking",
     "Ledger",
-    "Own",
     "Payer",
     "Profit",
     "Receiver",

@@ -79,7 +79,7 @@ class Stem:
         return self.encoded
 
 
-class Own(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
+class Details(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     """What one call has for itself. Its tokens (`kit.usage.Usage`) and its money, micro-credits, are for the ledger to
     add."""
 
@@ -124,12 +124,12 @@ class UsageRow(msgspec.Struct, frozen=True, gc=False):
 
     shared: bytes
     """An `Asker` and an `Asked`, encoded."""
-    own: Own
+    details: Details
 
     @classmethod
-    def of(cls, asker: Asker, asked: Asked, own: Own) -> "UsageRow":
+    def of(cls, asker: Asker, asked: Asked, details: Details) -> "UsageRow":
         """Of a call that shares nothing. Raises UnicodeEncodeError for half a surrogate pair."""
-        return cls(asker.encoded() + asked.encoded(), own)
+        return cls(asker.encoded() + asked.encoded(), details)
 
 
 def record(row: UsageRow, usage: Usage, cost: int, charged: int, month: PoolId | None = None) -> bytes:
@@ -138,22 +138,22 @@ def record(row: UsageRow, usage: Usage, cost: int, charged: int, month: PoolId |
     The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. Raises
     UnicodeEncodeError for half a surrogate pair.
     """
-    own = row.own
-    own.cost, own.charged, own.written_off, own.month = cost, charged, cost - charged, month
-    own.input_tokens, own.output_tokens = usage.input_tokens, usage.output_tokens
+    details = row.details
+    details.cost, details.charged, details.written_off, details.month = cost, charged, cost - charged, month
+    details.input_tokens, details.output_tokens = usage.input_tokens, usage.output_tokens
     if usage.cache_read_tokens:
-        own.cache_read_tokens = usage.cache_read_tokens
+        details.cache_read_tokens = usage.cache_read_tokens
     if usage.cache_write_tokens:
-        own.cache_write_tokens = usage.cache_write_tokens
+        details.cache_write_tokens = usage.cache_write_tokens
     if usage.cache_write_1h_tokens:
-        own.cache_write_1h_tokens = usage.cache_write_1h_tokens
+        details.cache_write_1h_tokens = usage.cache_write_1h_tokens
     if usage.reasoning_tokens:
-        own.reasoning_tokens = usage.reasoning_tokens
+        details.reasoning_tokens = usage.reasoning_tokens
     if usage.web_searches:
-        own.web_searches = usage.web_searches
+        details.web_searches = usage.web_searches
     if usage.is_estimated:
-        own.is_estimated = True
-    return row.shared + _encode(own)[1:]
+        details.is_estimated = True
+    return row.shared + _encode(details)[1:]
 
 
 def late(record: bytes) -> bytes:

@@ -11,7 +11,7 @@ from hypereal.kit import log
 from hypereal.kit.clock import utc_now
 from hypereal.kit.ids import AccountId, KeyId, new_request_id
 from hypereal.kit.money import Micro, credits, micro_from_credits
-from hypereal.ledger import Asked, Asker, Own, UsageRow
+from hypereal.ledger import Asked, Asker, Details, UsageRow
 from hypereal.storage import store
 from hypereal.storage.objects import GB, MONTH_S
 from hypereal.storage.storage import Storage
@@ -60,5 +60,7 @@ def cost_of(byte_seconds: Decimal, price: Micro) -> Micro:
 def _row(owner_id: AccountId, price: Micro) -> UsageRow:
     asker = Asker(owner_id=owner_id, key_id=KeyId(STORAGE), endpoint=STORAGE, client="")
     asked = Asked(dialect=STORAGE, model=STORAGE, price_version=f"{credits(price)}/GB-month")
-    own = Own(request_id=new_request_id(), started_at=utc_now(), status=200, is_stream=False, attempts=0, duration_ms=0)
-    return UsageRow.of(asker, asked, own)
+    details = Details(
+        request_id=new_request_id(), started_at=utc_now(), status=200, is_stream=False, attempts=0, duration_ms=0
+    )
+    return UsageRow.of(asker, asked, details)

@@ -21,8 +21,8 @@ from hypereal.ledger import (
     Asked,
     Asker,
     Credit,
+    Details,
     Ledger,
-    Own,
     Terms,
     add_credits,
     audit,
@@ -91,8 +91,8 @@ async def test_usage_row_says_what_was_told(database, start):
     shared = {name: rows[0][name] for part in (Asker, Asked) for name in part.__struct_fields__}
     said = msgspec.json.decode(row.shared[:-1] + b"}")
     assert shared == {**dict.fromkeys(shared), **said, "client": "curl\ufffd"}
-    own = {name: rows[0][name] for name in Own.__struct_fields__ if name != "month"}  # that is no column
-    assert own == {name: getattr(row.own, name) for name in own}
+    own = {name: rows[0][name] for name in Details.__struct_fields__ if name != "month"}  # that is no column
+    assert own == {name: getattr(row.details, name) for name in own}
     money = (rows[0]["cost"], rows[0]["charged"], rows[0]["written_off"], rows[0]["output_tokens"])
     assert money == (micro(3), micro(2), micro(1), 20)
     assert (rows[1]["status"], rows[1]["cost"]) == (402, 0)

@@ -121,7 +121,7 @@ class World:
         row = usage_row(self.seed.choice(self.callers), status=402)
         spool = node._spool
         node.record(row)
-        self.settled[row.own.request_id] = Settled(0, 0, node, spool, spool.position)
+        self.settled[row.details.request_id] = Settled(0, 0, node, spool, spool.position)
 
     async def grow(self, node: Node) -> None:
         if node.holds:

@@ -46,12 +46,12 @@ def log(server: Server, background: Background, caller: Caller, *changes: dict[s
                 " VALUES ($1, 'house/revenue', $2, 'charge', 'test', $3)",
                 caller.owner_id,
                 total,
-                logged[0].row.own.request_id,
+                logged[0].row.details.request_id,
             )
 
     total = sum(one.charged for one in logged)
     background.run(written())
-    return [one.row.own.request_id for one in logged]
+    return [one.row.details.request_id for one in logged]
 
 
 def ask(server: Server, caller: Caller, **query: object) -> dict[str, Any]:
@@ -192,4 +192,4 @@ async def test_a_stream_reads_a_page_at_a_time(database, monkeypatch):
     match = reading.Match(since=moment, until=utc_now())
     pages = [page async for page in reading.stream(database, "acc_a", match)]
     assert [len(page) for page in pages] == [4, 4, 3]
-    assert {row["request_id"] for row in itertools.chain(*pages)} == {one.row.own.request_id for one in logged}
+    assert {row["request_id"] for row in itertools.chain(*pages)} == {one.row.details.request_id for one in logged}

@@ -10,7 +10,7 @@ from tests.support.ledger import USAGE, Caller, usage_row
 
 from hypereal.kit.ids import AccountId, PoolId
 from hypereal.kit.usage import Usage
-from hypereal.ledger import Asked, Asker, Own, UsageRow, rows
+from hypereal.ledger import Asked, Asker, Details, UsageRow, rows
 
 ADA = Caller(owner_id=AccountId("acc_ada"))
 
@@ -35,14 +35,14 @@ COUNTS = [name for name in Usage.__struct_fields__ if name != "is_estimated"]
 @given(
     asker=st.builds(Asker, owner_id=TEXT, key_id=TEXT, endpoint=TEXT, client=TEXT, app=MAYBE),
     asked=st.builds(Asked, dialect=TEXT, model=TEXT, provider=MAYBE, target=MAYBE, price_version=MAYBE),
-    own=st.builds(Own, end_user=MAYBE, upstream_id=MAYBE, metadata=st.none() | st.dictionaries(TEXT, TEXT)),
+    own=st.builds(Details, end_user=MAYBE, upstream_id=MAYBE, metadata=st.none() | st.dictionaries(TEXT, TEXT)),
     usage=st.builds(Usage, is_estimated=st.booleans(), **dict.fromkeys(COUNTS, st.integers(0, 10**9))),
     charged=st.integers(0, 10**15),
     written_off=st.integers(0, 10**15),
     month=MAYBE,
 )
 def test_record_says_all_that_it_was_told(
-    asker: Asker, asked: Asked, own: Own, usage: Usage, charged: int, written_off: int, month: PoolId | None
+    asker: Asker, asked: Asked, own: Details, usage: Usage, charged: int, written_off: int, month: PoolId | None
 ) -> None:
     record = rows.record(UsageRow.of(asker, asked, own), usage, charged + written_off, charged, month)
     pairs = json.loads(record, object_pairs_hook=list)

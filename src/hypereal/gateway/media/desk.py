@@ -26,7 +26,7 @@ from hypereal.kit.errors import (
 )
 from hypereal.kit.ids import AccountId
 from hypereal.kit.money import credits
-from hypereal.ledger import Asked, Asker, Own, UsageRow
+from hypereal.ledger import Asked, Asker, Details, UsageRow
 from hypereal.limits import RateLimiter
 
 CLIENT_CHARS_MAX = 200
@@ -116,7 +116,7 @@ class Desk:
             app=origin.app,
         )
         asked = Asked(dialect=MEDIA, model="" if wish is None else wish.model or "")
-        own = Own(
+        details = Details(
             request_id=origin.request_id,
             started_at=now,
             status=error.status,
@@ -127,7 +127,7 @@ class Desk:
             end_user=origin.end_user,
             metadata=origin.metadata,
         )
-        row = UsageRow.of(asker, asked, own)
+        row = UsageRow.of(asker, asked, details)
         async with self.conductor.studio.database.connection() as connection:
             await ledger.log_call(connection, row)
 

@@ -16,7 +16,7 @@ from hypereal.jobs import WRITTEN, Done, Job, Outcome
 from hypereal.kit.clock import utc_now
 from hypereal.kit.db import Connection
 from hypereal.kit.money import Micro
-from hypereal.ledger import Asked, Asker, Own, UsageRow
+from hypereal.ledger import Asked, Asker, Details, UsageRow
 from hypereal.webhooks import Event
 
 MEDIA = "media"
@@ -92,7 +92,7 @@ def _row(job: MediaJob, finished_at: datetime) -> UsageRow:
         owner_id=job.owner_id, key_id=job.key_id, endpoint=origin.endpoint, client=origin.client, app=origin.app
     )
     asked = Asked(dialect=MEDIA, model=job.model, provider=provider, target=target, price_version=job.price_version)
-    own = Own(
+    details = Details(
         request_id=origin.request_id,
         started_at=job.created_at,
         status=200 if failed is None else failed.status,
@@ -104,4 +104,4 @@ def _row(job: MediaJob, finished_at: datetime) -> UsageRow:
         end_user=origin.end_user,
         metadata=origin.metadata,
     )
-    return UsageRow.of(asker, asked, own)
+    return UsageRow.of(asker, asked, details)

@@ -18,7 +18,7 @@ from hypereal.ledger.request_log import sheet
 def row(**changes: Any) -> dict[str, Any]:
     made = usage_row(Caller(owner_id=AccountId("acc_ada")))
     shared = {name: None for part in (Asker, Asked) for name in part.__struct_fields__}
-    facts = shared | msgspec.json.decode(made.shared[:-1] + b"}") | msgspec.structs.asdict(made.own)
+    facts = shared | msgspec.json.decode(made.shared[:-1] + b"}") | msgspec.structs.asdict(made.details)
     counts = dict.fromkeys((name for name in sheet.COLUMNS if "tokens" in name or name == "web_searches"), 7)
     return facts | counts | {"is_estimated": False, "charged": 1_500_000} | changes
 
