@@ -394,9 +394,7 @@ class Books:
             return
         left = hold.amount - charged
         for pool in hold.pools:
-            used = pool.leased - pool.free + pool.wanted
-            if used > pool.peak:  # seen here, since use is at its most before something ends
-                pool.peak = used
+            pool.note_use()  # here, since use is at its most before something ends
             pool.free += left
             pool.charged += charged
             self._dirty[pool] = None

@@ -27,7 +27,7 @@ ADDRESS = b"[e-mail address]"
 _media = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{%d,}={0,2}" % RUN_LENGTH_MIN)
 _declared = re.compile(rb"data:([\w.+-]{1,60}/[\w.+-]{1,60})[^,\"\s]{0,60};base64,\Z").search
 _private_keys = re.compile(
-    rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-(?!----)[^-]{0,20000}){0,200}"
+    rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-(?!----)[^-]{0,20000}){0,20000}"
     rb"(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
 _in_urls = re.compile(rb"://([^\s/@:\"\\]{0,100}:[^\s/@\"\\]{1,200})@")
