@@ -34,7 +34,7 @@ from hypereal.ledger.segments import Identity
 from hypereal.ledger.spool import Spool
 from hypereal.limits import RateLimiter
 from hypereal.limits.limiter import _Window
-from hypereal.net import Address, Connection, Pool
+from hypereal.net import Address, Connection, Pool, turn
 from hypereal.net.upstream import Upstream
 from without_money import FreeLedger
 
@@ -71,6 +71,10 @@ class Wire:
     def set_protocol(self, protocol: Any) -> None:
         self.protocol = protocol
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def get_extra_info(self, name: str) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def abort(self) -> None:
@@ -78,6 +82,12 @@ class Wire:
 
     def close(self) -> None:
         raise AssertionError("closed")
+
+
+class OneTurn:
+    """A loop whose turns are ended by hand."""
+
+    def call_soon(self, end: Any) -> None: ...
 
 
 class NoFeed:
@@ -237,6 +247,7 @@ def caller(plane: Plane, asked: bytes, said: list[bytes], wires: list[Wire]) -> 
     upstream = wires[0].protocol
     written = []
     wires[0].on_write = lambda: written.append(1)
+    turn.join(OneTurn())  # type: ignore[arg-type]
 
     def one_call() -> None:
         head_end = asked.index(b"\r\n\r\n") + 4
@@ -253,10 +264,12 @@ def caller(plane: Plane, asked: bytes, said: list[bytes], wires: list[Wire]) -> 
                     rest = rest[size:]
         else:
             connection.data_received(asked)
+        turn.end()
         assert written, head_end
         written.clear()
         for read in said:
             upstream.data_received(read)
+            turn.end()
         assert connection.call is None
 
     return one_call

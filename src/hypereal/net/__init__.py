@@ -8,6 +8,7 @@ from hypereal.net.address import Address
 from hypereal.net.bodies import budget
 from hypereal.net.exchange import exchange
 from hypereal.net.http1 import LAST_CHUNK, REASONS, AnswerHead, Malformed, RequestHead, chunk, dechunk, query_values
+from hypereal.net.outbox import turn
 from hypereal.net.pool import Pool
 from hypereal.net.roles import Rewriter, UpstreamLost
 from hypereal.net.server import Body, Connection
@@ -34,4 +35,5 @@ __all__ = [
     "exchange",
     "query_values",
     "sse",
+    "turn",
 ]

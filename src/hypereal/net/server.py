@@ -5,11 +5,12 @@ The body is read when the call asks for it (`read_body`, `stream_body`): who cal
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from hypereal.net.bodies import LongBody, budget
 from hypereal.net.heads import parse_cached
 from hypereal.net.http1 import CONTINUE, HEAD_BYTES_MAX, ChunkWalker, Malformed, RequestHead
+from hypereal.net.outbox import outbox_of, turn
 
 WRITE_BYTES_HIGH: Final = 256 * 1024
 PIPELINED_BYTES_MAX: Final = HEAD_BYTES_MAX
@@ -127,7 +128,7 @@ class Connection(asyncio.Protocol):
     # -- asyncio's side --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.transport = outbox_of(transport)
         self.transport.set_write_buffer_limits(WRITE_BYTES_HIGH)
         self.app.connections.add(self)
 
@@ -141,6 +142,7 @@ class Connection(asyncio.Protocol):
             call.client_gone()
 
     def eof_received(self) -> bool:
+        turn.send()  # what this client was answered in the turn that it ends in
         return False
 
     def pause_writing(self) -> None:

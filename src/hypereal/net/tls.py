@@ -83,9 +83,13 @@ class TlsClient(asyncio.Protocol):
             raise
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt and send."""
+        """Encrypt and send. Where that is not possible any more, the connection is lost."""
         if data:
-            self._tls.write(data)
+            try:
+                self._tls.write(data)
+            except ssl.SSLError:
+                self._transport.abort()
+                return
             self._flush()
 
     def close(self) -> None:
@@ -153,7 +157,7 @@ class TlsTransport(asyncio.Transport):
 
     def writelines(self, list_of_data: "object") -> None:
         for data in list_of_data:  # type: ignore[attr-defined]
-            self._tls.write(data)
+            self.write(data)
 
     def is_closing(self) -> bool:
         return self._socket.is_closing()

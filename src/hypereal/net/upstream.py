@@ -9,7 +9,7 @@ import asyncio
 import zlib
 from collections import deque
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
@@ -23,6 +23,7 @@ from hypereal.net.http1 import (
     lone_starts,
     parse_answer,
 )
+from hypereal.net.outbox import outbox_of
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
 from hypereal.net.sse import CHUNK_ENDS, EVENT_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 
@@ -129,7 +130,7 @@ class Upstream(asyncio.Protocol):
     # -- asyncio's side --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.transport = outbox_of(transport)
 
     def data_received(self, data: bytes) -> None:
         self.silent_s = 0

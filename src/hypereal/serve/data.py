@@ -23,7 +23,7 @@ from hypereal.kit.db import Database, Feed
 from hypereal.kit.money import MICRO_PER_CREDIT, Micro
 from hypereal.ledger import Ledger, Terms
 from hypereal.limits import RateLimiter
-from hypereal.net import Address, Connection, Pool
+from hypereal.net import Address, Connection, Pool, turn
 from hypereal.serve.child import ProcessSpec, announce_ready, on_supervisor_gone, read_spec
 
 SWEEP_S = 1.0
@@ -71,6 +71,7 @@ class DataProcess:
             plane.traces = Traces(self._spec.traces_socket)
         self._configure()
         self._feed.start()
+        turn.join(loop)
         listener = socket.socket(fileno=self._spec.listen_fd)
         server = await loop.create_server(lambda: Connection(plane, loop), sock=listener, backlog=1024)
         sweeper = loop.create_task(self._sweep())
