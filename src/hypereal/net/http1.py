@@ -4,7 +4,7 @@ The rules are RFC 9112's; where it lets a server be lenient (obs-fold, bare LF, 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final
 
@@ -35,16 +35,14 @@ _fields: Final = re.compile(rb"([^:\r\n]+):[ \t]*([^\r]*?)[ \t]*\r\n").findall
 _framing: Final = re.compile(
     rb"(?:\A|\n)(content-length|transfer-encoding|connection|expect|host|upgrade):[ \t]*([^\r]*)", re.I
 ).findall
-_is_token: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-_VALUE_BYTES: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
-"""What may stand in the value of a field."""
+_answer_fields: Final = re.compile(rb"\n(content-type|transfer-encoding|content-encoding|connection):([^\r]*)").findall
 _STATUSES: Final = {
-    b"HTTP/1.%d %d" % (minor, status): (status, minor == 1) for status in range(100, 1000) for minor in (0, 1)
+    b"HTTP/1.%d %d%s" % (minor, status, end): (status, minor == 1)
+    for status in range(100, 1000)
+    for minor in (0, 1)
+    for end in (b" ", b"\r")
 }
 """How a status line begins: the status, and whether the connection outlives the answer if no field says otherwise."""
-_NAMES_MAX: Final = 1024
-_NAME_BYTES_MAX: Final = 64
-"""Of the names of fields that are kept."""
 _chunk_line: Final = re.compile(
     rb"([0-9a-fA-F]{1,8})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[^\"\\\x00-\x08\x0a-\x1f\x7f]*\"))?)*"
 ).fullmatch
@@ -229,28 +227,22 @@ class AnswerHead:
 def parse_answer(head: bytes) -> AnswerHead:
     """HEAD ends after the last field's CRLF. Raises Malformed (502).
 
-    All that is asked of each byte is asked of all bytes at once; a name is looked at where it is seen first.
+    All is asked of the whole head at once: most say no more than how long their body is.
     """
-    lines = head.split(b"\r\n")
-    start = lines[0]
-    known = _STATUSES.get(start[:12])
-    if known is None or start[12:13] not in b" ":
+    known = _STATUSES.get(head[:13])
+    line_end = head.find(b"\r")
+    if known is None or head.find(b"\n") != line_end + 1:
         raise Malformed(502, "bad status line")
-    if len(head.translate(None, _VALUE_BYTES)) != 2 * len(lines) - 2 and not _is_only_reason_odd(lines):
-        raise Malformed(502, "bad header field")  # more than the ends of the lines was left
+    if _field_block(head, line_end + 2) is None:
+        raise Malformed(502, "bad header field")
     status, keep_alive = known
     answer = AnswerHead(status, head, keep_alive)
-    take_of = _answer_fields.get
-    for line in lines[1:-1]:
-        name, colon, value = line.partition(b":")
-        take = take_of(name, _meet)
-        if not colon:
-            raise Malformed(502, "bad header field")
-        if take is not None:
-            take(answer, name, value)
-    if answer.is_chunked and answer.length >= 0:
-        answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
-        answer.keep_alive = False
+    lowered = head.lower()
+    at = lowered.find(_LENGTH)
+    if at >= 0:
+        _take_length(answer, lowered, at)
+    if lowered.find(b"event") >= 0 or lowered.find(b"-encoding:") >= 0 or lowered.find(b"close") >= 0:
+        _take_others(answer, lowered)
     if status < 200 or status in _BODILESS:
         if status < 200 and not keep_alive:
             raise Malformed(502, "an interim answer in HTTP/1.0")
@@ -258,67 +250,40 @@ def parse_answer(head: bytes) -> AnswerHead:
     return answer
 
 
-def _is_only_reason_odd(lines: list[bytes]) -> bool:
-    """Whether what no value may hold stands in the reason alone, which may hold anything but an end of line."""
-    start = lines[0]
-    return not (b"\r" in start or b"\n" in start or b"".join(lines[1:]).translate(None, _VALUE_BYTES))
+def _take_length(answer: AnswerHead, lowered: bytes, at: int) -> None:
+    """The head in lower case has the field at AT, and maybe once more."""
+    while at >= 0:
+        end = lowered.find(b"\r", at + 1)
+        digits = lowered[at + len(_LENGTH) : end].strip()
+        length = int(digits) if digits.isdigit() and len(digits) <= LENGTH_DIGITS_MAX else -1
+        if length < 0 or answer.length not in (-1, length):
+            raise Malformed(502, "bad content-length")
+        answer.length = length
+        at = lowered.find(_LENGTH, end)
 
 
-def _meet(answer: AnswerHead, name: bytes, raw: bytes) -> None:
-    """A field of this NAME was not seen before: look at it, and keep what is done with such fields."""
-    if _is_token(name) is None:
-        raise Malformed(502, "bad header field")
-    take = _ANSWER_FIELDS.get(name.lower())
-    if len(name) <= _NAME_BYTES_MAX:
-        if len(_answer_fields) >= _NAMES_MAX:
-            _answer_fields.clear()
-        _answer_fields[name] = take
-    if take is not None:
-        take(answer, name, raw)
-
-
-def _take_length(answer: AnswerHead, _: bytes, raw: bytes) -> None:
-    digits = raw.strip()
-    length = int(digits) if digits.isdigit() and len(digits) <= LENGTH_DIGITS_MAX else -1
-    if length < 0 or answer.length not in (-1, length):
-        raise Malformed(502, "bad content-length")
-    answer.length = length
-
-
-def _take_type(answer: AnswerHead, _: bytes, raw: bytes) -> None:
-    kind = raw.lstrip().lower()
-    answer.is_sse = kind.startswith(_EVENT_STREAMS)
-    if answer.is_sse and kind.startswith(_EVENT_STREAMS[1]):
-        answer.is_framed = True
-
-
-def _take_transfer_encoding(answer: AnswerHead, _: bytes, raw: bytes) -> None:
-    """With space after it, it is refused: some read it as chunked, some do not."""
-    if raw.lstrip().lower() != b"chunked" or answer.is_chunked:
-        raise Malformed(502, "bad transfer-encoding")
-    answer.is_chunked = True
-
-
-def _take_content_encoding(answer: AnswerHead, _: bytes, raw: bytes) -> None:
-    answer.content_encoding = raw.strip().lower()
-
-
-def _take_connection(answer: AnswerHead, _: bytes, raw: bytes) -> None:
-    if b"close" in raw.lower():
+def _take_others(answer: AnswerHead, lowered: bytes) -> None:
+    """Of the head in lower case: a stream of events, a coding, or a connection that is to be closed, perhaps."""
+    for name, value in _answer_fields(lowered):
+        if name == b"content-type":
+            kind = value.lstrip()
+            answer.is_sse = kind.startswith(_EVENT_STREAMS)
+            answer.is_framed |= kind.startswith(_EVENT_STREAMS[1])
+        elif name == b"transfer-encoding":  # with space after it some read it as chunked, some do not
+            if value.lstrip() != b"chunked" or answer.is_chunked:
+                raise Malformed(502, "bad transfer-encoding")
+            answer.is_chunked = True
+        elif name == b"content-encoding":
+            answer.content_encoding = value.strip()
+        elif value.find(b"close") >= 0:
+            answer.keep_alive = False
+    if answer.is_chunked and answer.length >= 0:
+        answer.length = -1  # RFC 9112 6.3: transfer-encoding wins, and the connection is not to be trusted after
         answer.keep_alive = False
 
 
-_TakeField = Callable[[AnswerHead, bytes, bytes], None]
+_LENGTH: Final = b"\ncontent-length:"
 _EVENT_STREAMS: Final = (b"text/event-stream", b"application/vnd.amazon.eventstream")
-_ANSWER_FIELDS: Final[dict[bytes, _TakeField]] = {
-    b"content-length": _take_length,
-    b"content-type": _take_type,
-    b"transfer-encoding": _take_transfer_encoding,
-    b"content-encoding": _take_content_encoding,
-    b"connection": _take_connection,
-}
-_answer_fields: Final[dict[bytes, _TakeField | None]] = {}
-"""By names as they were sent, each a token: what is done with such a field; None where nothing is."""
 
 
 class ChunkWalker:
