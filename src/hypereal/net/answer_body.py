@@ -28,7 +28,7 @@ NO_CHUNKS: Final = ChunkWalker()
 class AnswerBody:
     """Follows one body read by read. Bytes after its end spoil the connection: `head.keep_alive` is then False."""
 
-    __slots__ = ("_decoder", "_head", "_is_plain_chunks", "_left", "_messages", "_walker")
+    __slots__ = ("_decoder", "_head", "_left", "_messages", "_walker", "is_plain_chunks")
 
     def __init__(self, head: AnswerHead) -> None:
         self._head = head
@@ -38,7 +38,8 @@ class AnswerBody:
         if head.content_encoding in _GZIP:
             self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
         self._messages = EventStreamDecoder() if head.is_framed else None
-        self._is_plain_chunks = head.is_chunked and head.content_encoding in _PLAIN and not head.is_framed
+        self.is_plain_chunks = head.is_chunked and head.content_encoding in _PLAIN and not head.is_framed
+        """Whether its chunks may be relayed as they are."""
 
     @property
     def ends_at_close(self) -> bool:
@@ -51,7 +52,7 @@ class AnswerBody:
         0 where it is not; nothing is walked then.
         """
         walker = self._walker
-        if not self._is_plain_chunks or walker.joint != BETWEEN:
+        if not self.is_plain_chunks or walker.joint != BETWEEN:
             return 0
         if is_lone_chunk(data):
             return len(data)  # as most reads of a stream are

@@ -13,6 +13,8 @@ TARGET_BYTES_MAX: Final = 8192
 LENGTH_DIGITS_MAX: Final = 12
 CHUNK_LINE_BYTES_MAX: Final = 256
 TRAILER_BYTES_MAX: Final = 8192
+INTERIM_MAX: Final = 100
+"""Answers of 1xx in one read."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -222,6 +224,23 @@ class AnswerHead:
             if key.lower() == name:
                 return value
         return b""
+
+
+def first_answer(data: bytes) -> tuple[AnswerHead | None, bytes]:
+    """The head of the first answer in DATA that is more than interim, and what follows it; None while it is coming."""
+    for _ in range(INTERIM_MAX):
+        end = data.find(b"\r\n\r\n")
+        if not 0 <= end <= HEAD_BYTES_MAX:
+            if len(data) > HEAD_BYTES_MAX:
+                raise Malformed(502, "answer head too long")
+            return None, data
+        head = parse_answer(data[: end + 2])
+        data = data[end + 4 :]
+        if head.status >= 200:
+            return head, data
+        if head.status == 101:
+            raise Malformed(502, "the upstream switched protocols")
+    raise Malformed(502, "too many interim answers")
 
 
 def parse_answer(head: bytes) -> AnswerHead:

@@ -14,16 +14,15 @@ from typing import Final
 from hypereal.net import sse
 from hypereal.net.answer_body import AnswerBody
 from hypereal.net.http1 import (
-    HEAD_BYTES_MAX,
     LAST_CHUNK,
     AnswerHead,
     Malformed,
     chunk,
     dechunk,
+    first_answer,
     lone_starts,
-    parse_answer,
 )
-from hypereal.net.outbox import outbox_of
+from hypereal.net.outbox import outbox_of, turn
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
 from hypereal.net.sse import CHUNK_ENDS, EVENT_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 
@@ -33,10 +32,10 @@ TAIL_BYTES_MAX: Final = 64 * 1024
 TAIL_READS_MIN: Final = 3
 FIRST_BYTES: Final = 256
 LAST_BYTES: Final = 1024
+SPLIT_BYTES_MIN: Final = 4096
+"""A longer one is taken in two, where little goes on: a busy process saves itself the second write."""
 WRITE_AT_ONCE_BYTES: Final = 64 * 1024
 RECENT_BYTES_MAX: Final = 2048
-INTERIM_MAX: Final = 100
-"""Answers of 1xx in one read."""
 
 
 class Upstream(asyncio.Protocol):
@@ -52,7 +51,6 @@ class Upstream(asyncio.Protocol):
         "_has_answer_body",
         "_is_gathering",
         "_is_paused",
-        "_is_relaying",
         "_is_reused",
         "_looks",
         "_out",
@@ -69,6 +67,7 @@ class Upstream(asyncio.Protocol):
         "head",
         "is_closed",
         "is_done",
+        "is_relaying",
         "is_stream",
         "silent_s",
         "source",
@@ -116,7 +115,8 @@ class Upstream(asyncio.Protocol):
         self._out: asyncio.Transport | None = None
         self._direct: asyncio.Transport | None = None
         """`_out`, while all that came was passed on as it came: between two events, with nothing left to notice."""
-        self._is_relaying = False
+        self.is_relaying = False
+        """Whether events go to the client as they come."""
         self._is_gathering = False
         self._is_paused = False
         self._looks = 0
@@ -211,25 +211,12 @@ class Upstream(asyncio.Protocol):
 
     def _take_head(self, data: bytes) -> None:
         self._is_reused = False
-        if self._buffer:
-            data = self._buffer + data
+        head, rest = first_answer(self._buffer + data)
+        if head is None:
+            self._buffer = rest
+        else:
             self._buffer = b""
-        for _ in range(INTERIM_MAX):
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
-                self._buffer = data
-            if not 0 <= end <= HEAD_BYTES_MAX:
-                if len(data) > HEAD_BYTES_MAX:
-                    raise Malformed(502, "answer head too long")
-                return
-            head = parse_answer(data[: end + 2])
-            data = data[end + 4 :]
-            if head.status >= 200:
-                self._begin_answer(head, data)
-                return
-            if head.status == 101:
-                raise Malformed(502, "the upstream switched protocols")
-        raise Malformed(502, "too many interim answers")
+            self._begin_answer(head, rest)
 
     def _begin_answer(self, head: AnswerHead, rest: bytes) -> None:
         self.head = head
@@ -278,13 +265,23 @@ class Upstream(asyncio.Protocol):
             self._finish()
 
     def _take_events(self, data: bytes) -> None:
+        """A long read is taken in two, as if it had come so: the first events go out before the rest is looked at."""
+        if len(data) > SPLIT_BYTES_MIN and self._body.is_plain_chunks and not (self.is_relaying or turn.is_busy):
+            end = sse.first_end(data, FIRST_BYTES)
+            self._take_read(data[:end])
+            data = data[end:]
+            if not data or self._call is None:
+                return
+        self._take_read(data)
+
+    def _take_read(self, data: bytes) -> None:
         """Whole events in whole chunks pass as they came; what a read cut is gathered first."""
         end = self._body.pass_chunks(data) if data.endswith(CHUNK_ENDS) and self._assembler.is_empty else 0
         if not end:
             self._take_payload(*self._body.payload(data))
         elif end == len(data):
             self._emit(data)
-            if self._is_relaying and len(self.first) >= FIRST_BYTES:
+            if self.is_relaying and len(self.first) >= FIRST_BYTES:
                 rewriter = self._rewriter
                 self._direct = self._out if rewriter is None or not rewriter.is_active else None
         else:
@@ -306,13 +303,15 @@ class Upstream(asyncio.Protocol):
         self.tail_bytes += len(framed)
         if len(self.first) < FIRST_BYTES:
             self.first += dechunk(framed[: sse.first_end(framed, FIRST_BYTES)])
-        if not self._is_relaying:
+        if not self.is_relaying:
             self._keep(framed)
             return
         rewriter = self._rewriter
-        if rewriter is not None and (rewriter.is_active or rewriter.wants(framed)):
-            events = rewriter.feed(dechunk(framed))
-            framed = chunk(events) if events else b""
+        at = -1 if rewriter is None else 0 if rewriter.is_active else rewriter.starts_at(framed)
+        if rewriter is not None and at >= 0:
+            start = sse.last_end(framed, at)
+            events = rewriter.feed(dechunk(framed[start:]))
+            framed = framed[:start] + (chunk(events) if events else b"")
         if framed and self._out is not None:
             self._out.write(framed)
         self._let_go()
@@ -386,11 +385,6 @@ class Upstream(asyncio.Protocol):
         fresh, self._swept_bytes = total - self._swept_bytes, total
         return None if fresh > RECENT_BYTES_MAX else sse.last_payload(self.tail, fresh)
 
-    @property
-    def is_relaying(self) -> bool:
-        """Whether events go to the client as they come."""
-        return self._is_relaying
-
     def events(self) -> bytes:
         """The payload of the events that `tail` holds: all of them until `relay` begins."""
         return dechunk(b"".join(self.tail))
@@ -400,7 +394,7 @@ class Upstream(asyncio.Protocol):
 
         The last chunk is not written: the call settles first.
         """
-        self._out, self._is_relaying, self._rewriter = out, True, rewriter
+        self._out, self.is_relaying, self._rewriter = out, True, rewriter
         self.resume()
         held = b"".join(self.tail)
         at = -1 if rewriter is None else rewriter.starts_at(held)
@@ -455,7 +449,7 @@ class Upstream(asyncio.Protocol):
         rest = self._assembler.flush()
         if rest:
             self._emit(chunk(rest + b"\n\n" if rest.strip(b"\r\n") else rest))
-        ending = self._rewriter.end() if self._is_relaying and self._rewriter is not None else b""
+        ending = self._rewriter.end() if self.is_relaying and self._rewriter is not None else b""
         if ending and self._out is not None:
             self._out.write(chunk(ending))
 

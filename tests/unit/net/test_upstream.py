@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.clients import splits
 from tests.support.upstreams import HEAD, OUT_HEAD, Line
 
-from hypereal.net import LAST_CHUNK, chunk, dechunk
+from hypereal.net import LAST_CHUNK, chunk, dechunk, turn
 from hypereal.net.upstream import (
     COLLECT_BYTES_MAX,
     FIRST_BYTES,
@@ -465,6 +465,37 @@ def test_call_may_give_up_at_the_first_event():
     line.caller.on_wake = line.upstream.give_back
     line.answer(SSE + chunk(EVENTS[0]))
     line.answer(chunked(*EVENTS[1:]))
+    assert line.caller.wakes == 1
+    assert line.transport.ended == "abort"
+    assert line.pool.idle == []
+
+
+LONG_READ = [b'data: {"%d%s"}\n\n' % (n, b"x" * 200) for n in range(50)]
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_first_events_of_a_long_read_do_not_wait_for_the_rest_where_little_goes_on(is_busy, monkeypatch):
+    line = Line(relays=True)
+    monkeypatch.setattr(turn, "is_busy", is_busy)
+    line.answer(SSE + chunked(*LONG_READ))
+    assert line.out.writes[0] == OUT_HEAD + b"".join(map(chunk, LONG_READ[: 50 if is_busy else 2]))
+    assert line.relayed == b"".join(LONG_READ)
+    assert line.upstream.is_done
+    line.upstream.give_back()
+    assert line.pool.idle == [line.upstream]
+
+
+def test_rest_of_a_long_read_that_is_broken_cuts_the_stream_after_its_first_events():
+    line = Line(relays=True).answer(SSE + b"".join(map(chunk, LONG_READ[:-1])) + b"+5\r\nhello\r\n")
+    assert line.relayed == b"".join(LONG_READ[:2])
+    assert line.caller.failure is not None
+    assert line.transport.ended == "abort"
+
+
+def test_call_may_give_up_at_the_first_events_of_a_long_read():
+    line = Line()
+    line.caller.on_wake = line.upstream.give_back
+    line.answer(SSE + chunked(*LONG_READ))
     assert line.caller.wakes == 1
     assert line.transport.ended == "abort"
     assert line.pool.idle == []
