@@ -23,7 +23,7 @@ from hypereal.net.http1 import (
     lone_starts,
     parse_answer,
 )
-from hypereal.net.outbox import outbox_of
+from hypereal.net.outbox import AT_ONCE_BYTES, outbox_of
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
 from hypereal.net.sse import CHUNK_ENDS, EVENT_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 
@@ -33,7 +33,6 @@ TAIL_BYTES_MAX: Final = 64 * 1024
 TAIL_READS_MIN: Final = 3
 FIRST_BYTES: Final = 256
 LAST_BYTES: Final = 1024
-WRITE_AT_ONCE_BYTES: Final = 64 * 1024
 RECENT_BYTES_MAX: Final = 2048
 INTERIM_MAX: Final = 100
 """Answers of 1xx in one read."""
@@ -202,7 +201,7 @@ class Upstream(asyncio.Protocol):
         self.silent_s = 0
         self._streams = streams
         self._has_answer_body = not is_head_request
-        if len(body) > WRITE_AT_ONCE_BYTES:
+        if len(body) > AT_ONCE_BYTES:
             self.transport.writelines((head, body))
         else:
             self.transport.write(head + body)
