@@ -1,9 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.clients import Client, post, post_chunked, read_then_answer
 from tests.support.transports import RecordingTransport, Turns
 
-from hypereal.net import outbox
+from hypereal.net import outbox, server
 from hypereal.net.outbox import AT_ONCE_BYTES, BOXES_MAX, WRITES_BUSY, Outbox, Turn
 
 LONG = b"x" * AT_ONCE_BYTES
@@ -152,3 +153,40 @@ def test_every_connection_gets_what_was_written_to_it_whole_and_in_order(steps: 
                 wrote[at] += data + (b"!" if data == b"bc" else b"")
         process.loop.run()
         assert [transport.written for transport in process.transports] == wrote
+
+
+def answered(reads: list[bytes], *, is_busy: bool) -> tuple[bytes, bool]:
+    """What a client of our server got for READS, and whether FIN came after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        joined = Turn()
+        patch.setattr(outbox, "turn", joined)
+        patch.setattr(server, "turn", joined)
+        if is_busy:
+            patch.setattr(outbox, "WRITES_BUSY", -1)
+        client = Client(read_then_answer)
+        joined.join(client.turns, lambda: None)  # type: ignore[arg-type]
+        client.turns.run()
+        joined.is_busy = is_busy
+        for read in reads:
+            client.transport.feed(read)
+        client.turns.run()
+        return client.transport.written, client.transport.has_written_eof
+
+
+requests = st.lists(
+    st.sampled_from(
+        [post(b"abc"), post_chunked(b"3\r\nabc\r\n0\r\n\r\n"), post(b"", b"Connection: close"), b"?\r\n\r\n"]
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(requests, st.lists(st.integers(1, 60), max_size=8))
+def test_busy_or_not_a_client_gets_the_same_answers_and_the_same_end(asked: list[bytes], sizes: list[int]) -> None:
+    stream, reads = b"".join(asked), []
+    for size in sizes:
+        reads.append(stream[:size])
+        stream = stream[size:]
+    reads = [read for read in (*reads, stream) if read]
+    assert answered(reads, is_busy=True) == answered(reads, is_busy=False)
