@@ -247,7 +247,7 @@ def caller(plane: Plane, asked: bytes, said: list[bytes], wires: list[Wire]) -> 
     upstream = wires[0].protocol
     written = []
     wires[0].on_write = lambda: written.append(1)
-    turn.join(OneTurn())  # type: ignore[arg-type]
+    turn.join(OneTurn(), plane.ledger.write_down)  # type: ignore[arg-type]
 
     def one_call() -> None:
         head_end = asked.index(b"\r\n\r\n") + 4

@@ -68,6 +68,8 @@ class Node(Ledger):
         self.holds: list[tuple[Hold, Caller]] = []
         self.sent: list[tuple[Any, ...]] = []
         """The last batches, to arrive again."""
+        self.untold: dict[str, Settled] = {}
+        """Calls whose answers have not ended: what was settled may not be in the spool yet."""
 
     async def _connected(self) -> Any:
         if self.is_cut_off:
@@ -101,6 +103,13 @@ class Node(Ledger):
             os.close(self._spool._lock)
             self._spool._lock = None
         self._disconnect()
+
+    def tell(self) -> None:
+        """Answers end: what they cost is written down first."""
+        self.write_down()
+        for settled in self.untold.values():
+            settled.end = settled.spool.position
+        self.untold.clear()
 
     def lose_disk(self) -> None:
         """No more can be written."""
@@ -228,9 +237,18 @@ class Backup:
 
 def settle(node: Node, pick: int, cost: int) -> tuple[str, Settled]:
     """The caller of one of NODE's holds is told what it cost. The request's id, and what it was told."""
+    request_id, settled = settle_untold(node, pick, cost)
+    node.tell()
+    return request_id, settled
+
+
+def settle_untold(node: Node, pick: int, cost: int) -> tuple[str, Settled]:
+    """`settle` of a call whose answer has not ended: `Node.tell` ends it."""
     hold, caller = node.holds.pop(pick % len(node.holds))
     row = usage_row(caller)
     spool = node._spool
     settlement = node.settle(hold, Micro(cost), USAGE, row)
     assert settlement.charged + settlement.written_off == cost
-    return row.details.request_id, Settled(cost, settlement.charged, node, spool, spool.position)
+    request_id = row.details.request_id
+    settled = node.untold[request_id] = Settled(cost, settlement.charged, node, spool, spool.position)
+    return request_id, settled

@@ -252,6 +252,7 @@ class Bill:
             self._hold = hold
             self.is_logged = False
             self.settle(self._seen(), status=self.status)
+            self._plane.ledger.write_down()  # maybe nothing more is sent
             return
         if self.principal is None:
             return
@@ -263,6 +264,7 @@ class Bill:
         )
         if hold is not None:
             self._plane.ledger.release(hold, row)
+            self._plane.ledger.write_down()
         else:
             self._plane.ledger.record(row)
 

@@ -1,9 +1,10 @@
 """One process's books: what it leases, holds and has charged, in memory.
 
-Pure, but for the journal, where each settled call is written at once. `ledger.py` carries batches to the database, one
-in flight: what was charged, what goes back, what is needed and wished for, and the usage rows. How much is leased ahead
-of the calls is in `pools.py`. A batch leads from one position of the journal to another, and is applied where the
-database has the first: so it may be sent any number of times, and a lost answer is mended by sending it again.
+Pure, but for the journal, where settled calls are written before their answers end. `ledger.py` carries batches to the
+database, one in flight: what was charged, what goes back, what is needed and wished for, and the usage rows. How much
+is leased ahead of the calls is in `pools.py`. A batch leads from one position of the journal to another, and is applied
+where the database has the first: so it may be sent any number of times, and a lost answer is mended by sending it
+again.
 """
 
 import time
@@ -53,6 +54,8 @@ class Books:
         self._short: list[Ticket] = []
         """Tickets that wait for what other processes give back; they are in every batch."""
         self._pending = 0
+        self._settled: list[tuple[UsageRow, Usage, int, int, tuple[Pool, ...]]] = []
+        """Calls that are not in the journal yet: row, usage, cost, charged, pools."""
         self._lines: list[Line] = []
         self._in_flight: Batch | None = None
         self._acked = journal.position
@@ -70,12 +73,13 @@ class Books:
     @property
     def has_work(self) -> bool:
         """Whether the database has not been told everything."""
-        return bool(self._in_flight or self._dirty or self._lines)
+        return bool(self._in_flight or self._dirty or self._lines or self._settled)
 
     @property
     def lines_waiting(self) -> int:
         """Usage rows that the database does not have yet."""
-        return len(self._lines) + (len(self._in_flight.lines) if self._in_flight is not None else 0)
+        in_flight = 0 if self._in_flight is None else len(self._in_flight.lines)
+        return len(self._settled) + len(self._lines) + in_flight
 
     @property
     def has_waiting(self) -> bool:
@@ -157,16 +161,24 @@ class Books:
         if cost > COST_MAX:
             cost = Micro(COST_MAX)
         pools = hold.pools
-        month = None if len(pools) == 1 else pools[1].id
         if hold.epoch != self._epoch:
-            return self._settle_late(hold, record(row, usage, cost, cost, month), cost)
+            return self._settle_late(hold, record(row, usage, cost, cost, _month_of(pools)), cost)
         charged = cost
         if cost > hold.amount:
             charged = _payable(hold, cost)
-        whole = record(row, usage, cost, charged, month)  # what it raises for changes nothing
         self._close(hold, charged)
-        self._lines.append(Line(whole, self._journal.append(whole), charged, pools))
+        self._settled.append((row, usage, cost, charged, pools))
         return Settlement(charged, NOTHING if charged == cost else Micro(cost - charged))
+
+    def write_down(self) -> None:
+        """Write what was settled since to the journal: it must be there before a byte goes out that was paid for."""
+        if not self._settled:
+            return
+        settled, self._settled = self._settled, []
+        append, lines = self._journal.append, self._lines
+        for row, usage, cost, charged, pools in settled:
+            whole = record(row, usage, cost, charged, _month_of(pools))
+            lines.append(Line(whole, append(whole), charged, pools))
 
     def record(self, row: UsageRow) -> None:
         """Log a call that cost nothing and held nothing."""
@@ -181,6 +193,7 @@ class Books:
     def batch(self) -> Batch:
         """The batch in flight, else a new one of everything since the last."""
         if self._in_flight is None:
+            self.write_down()
             lines, self._lines = self._lines[:ROWS_PER_BATCH], self._lines[ROWS_PER_BATCH:]
             tickets = [ticket for ticket in (*self._short, *self._waiting) if ticket.is_pending]
             self._short, self._waiting = [], []
@@ -261,6 +274,7 @@ class Books:
         What the former journal has is settled by whoever reclaims it; what was lost with its disk goes into this one.
         Holds that are open are settled late.
         """
+        self.write_down()
         self._epoch += 1
         self.live_until_s = 0.0
         lines, former = self._lines, self._journal
@@ -405,6 +419,11 @@ class Books:
             self._dirty[pool] = None
         elif not pool.leased and now_s >= pool.exact_until_s and pool not in self._dirty and self._in_flight is None:
             self._pools.pop(pool.id, None)
+
+
+def _month_of(pools: tuple[Pool, ...]) -> PoolId | None:
+    """The month of a key, where a hold is in one."""
+    return None if len(pools) == 1 else pools[1].id
 
 
 def _payable(hold: Hold, cost: Micro) -> Micro:

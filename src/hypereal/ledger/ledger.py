@@ -125,12 +125,16 @@ class Ledger:
     def settle(self, hold: Hold, cost: Micro, usage: Usage, row: rows.UsageRow) -> Settlement:
         """End the hold: charge COST, at most the hold and what this process has free; log the call. Waits for nothing.
 
-        Raises AlreadySettled the second time, which changes nothing.
+        It is on the disk after `write_down`. Raises AlreadySettled the second time, which changes nothing.
         """
         settlement = self._books.settle(hold, cost, usage, row)
         if not self._is_timer_set:
             self._wake_later()
         return settlement
+
+    def write_down(self) -> None:
+        """Bring what was settled to the spool: before the last byte of an answer goes out."""
+        self._books.write_down()
 
     def release(self, hold: Hold, row: rows.UsageRow) -> None:
         """End the hold of a call that failed: nothing is charged; log it. Raises AlreadySettled."""
@@ -144,6 +148,7 @@ class Ledger:
     async def committed(self) -> bool:
         """True once the database has all that was settled so far; False where that takes more than a minute."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._books.write_down()
         self._commits.append((self._spool.position, done))
         self._wake.set()
         try:

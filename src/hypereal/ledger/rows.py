@@ -135,8 +135,8 @@ class UsageRow(msgspec.Struct, frozen=True, gc=False):
 def record(row: UsageRow, usage: Usage, cost: int, charged: int, month: PoolId | None = None) -> bytes:
     """The whole JSON object of one settled call, micro-credits: its usage row, and all that its charge needs.
 
-    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. Raises
-    UnicodeEncodeError for half a surrogate pair.
+    The owner's wallet is charged, and MONTH, where the key has a limit: the key's month when the call began. Texts of
+    the call that are none (half a surrogate pair) are left out.
     """
     details = row.details
     details.cost, details.charged, details.written_off, details.month = cost, charged, cost - charged, month
@@ -153,7 +153,11 @@ def record(row: UsageRow, usage: Usage, cost: int, charged: int, month: PoolId |
         details.web_searches = usage.web_searches
     if usage.is_estimated:
         details.is_estimated = True
-    return row.shared + _encode(details)[1:]
+    try:
+        own = _encode(details)
+    except UnicodeEncodeError:
+        own = _encode(msgspec.structs.replace(details, error_type=None, upstream_id=None, end_user=None, metadata=None))
+    return row.shared + own[1:]
 
 
 def late(record: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """What the connections of a busy process are to send, until the turn of its event loop ends: then all send in a row.
 
-A busy process reads from many sockets in one turn, and most reads cause a write to another socket. Sent at once, between
-the work of two calls, each write would find its peer asleep and the kernel's code gone from the processor's caches; sent
-in a row they make a call a fifth cheaper (decision 0028). Where little goes on, nothing waits.
+It reads from many sockets in one turn, and most reads cause a write to another socket. Sent at once, between the work
+of two calls, each would find its peer asleep and the kernel's code gone from the processor's caches; sent in a row they
+make a call a fifth cheaper (decision 0028). Where little goes on, nothing waits.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from hypereal.kit import log
 WRITES_BUSY: Final = 2
 """After a turn of more, the writes of the next one are gathered."""
 BOXES_MAX: Final = 32
-"""Connections that wait for the end of a turn: more make all send now, lest an answer wait for the work of very many."""
+"""As many connections wait at most: then all send, lest an answer wait for the work of very many calls."""
 AT_ONCE_BYTES: Final = 64 * 1024
 """As much is not gathered: sending it takes longer than waking its reader."""
 
@@ -29,13 +29,18 @@ class Turn:
         """In this turn."""
         self.is_busy = False
         """Whether the last turn was: then writes are gathered."""
+        self.before_send: Callable[[], None] = _nothing
+        """What must be done before a byte leaves the process: to write down what it was paid for."""
         self._call_soon: Callable[[Callable[[], None]], object] | None = None
 
-    def join(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """From now on the turns are LOOP's; None: nothing waits any more."""
+    def join(self, loop: asyncio.AbstractEventLoop, before_send: Callable[[], None]) -> None:
+        """From now on the turns are LOOP's."""
+        self._call_soon, self.before_send = loop.call_soon, before_send
+
+    def leave(self) -> None:
+        """The loop ends: from now on nothing waits."""
         self.end()
-        self.is_busy = False
-        self._call_soon = None if loop is None else loop.call_soon
+        self._call_soon, self.before_send, self.is_busy = None, _nothing, False
 
     def begin(self) -> None:
         """The first write of a turn."""
@@ -51,12 +56,16 @@ class Turn:
     def send(self) -> None:
         """Send what waits."""
         boxes, self.boxes = self.boxes, []
+        self.before_send()
         for box in boxes:
             try:
-                box.send()
-            except Exception:  # no other connection is to hang for it
+                box.hand_over()
+            except (RuntimeError, OSError):  # of a transport that is over, of TLS: no other connection hangs for it
                 log.get("net").exception("a connection could not be written to")
                 box.abort()
+
+
+def _nothing() -> None: ...
 
 
 turn: Final = Turn()
@@ -100,6 +109,7 @@ class Outbox:
             now.begin()
         now.writes += 1
         if not now.is_busy or len(data) >= AT_ONCE_BYTES:
+            now.before_send()
             self._transport.write(data)
             return
         self._data = data
@@ -107,18 +117,23 @@ class Outbox:
         if len(now.boxes) >= BOXES_MAX:
             now.send()
 
-    def send(self) -> None:
-        """Send what waits, now."""
-        data = self._data
-        if data:
-            self._data = b""
-            if not self.is_closing():
-                self._transport.write(data)
-
     def writelines(self, parts: tuple[bytes, ...]) -> None:
         """Send PARTS now."""
         self.send()
+        turn.before_send()
         self._transport.writelines(parts)
+
+    def send(self) -> None:
+        """Send what waits, now."""
+        if self._data:
+            turn.before_send()
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Give what waits to the transport, where it still takes it; `before_send` is done."""
+        data, self._data = self._data, b""
+        if data and not self.is_closing():
+            self._transport.write(data)
 
     def get_write_buffer_size(self) -> int:
         """Bytes that were not sent yet."""

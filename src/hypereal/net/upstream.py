@@ -22,7 +22,7 @@ from hypereal.net.http1 import (
     first_answer,
     lone_starts,
 )
-from hypereal.net.outbox import outbox_of, turn
+from hypereal.net.outbox import AT_ONCE_BYTES, outbox_of, turn
 from hypereal.net.roles import Caller, Owner, Rewriter, Source, UpstreamLost
 from hypereal.net.sse import CHUNK_ENDS, EVENT_ENDS, EVENT_START_BYTES_MAX, EVENT_STARTS, EventAssembler, EventTooLong
 
@@ -33,8 +33,7 @@ TAIL_READS_MIN: Final = 3
 FIRST_BYTES: Final = 256
 LAST_BYTES: Final = 1024
 SPLIT_BYTES_MIN: Final = 4096
-"""A longer one is taken in two, where little goes on: a busy process saves itself the second write."""
-WRITE_AT_ONCE_BYTES: Final = 64 * 1024
+"""A longer read is taken in two, where little goes on: a busy process saves itself the second write."""
 RECENT_BYTES_MAX: Final = 2048
 
 
@@ -202,7 +201,7 @@ class Upstream(asyncio.Protocol):
         self.silent_s = 0
         self._streams = streams
         self._has_answer_body = not is_head_request
-        if len(body) > WRITE_AT_ONCE_BYTES:
+        if len(body) > AT_ONCE_BYTES:
             self.transport.writelines((head, body))
         else:
             self.transport.write(head + body)

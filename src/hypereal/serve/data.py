@@ -71,7 +71,7 @@ class DataProcess:
             plane.traces = Traces(self._spec.traces_socket)
         self._configure()
         self._feed.start()
-        turn.join(loop)
+        turn.join(loop, before_send=ledger.write_down)
         listener = socket.socket(fileno=self._spec.listen_fd)
         server = await loop.create_server(lambda: Connection(plane, loop), sock=listener, backlog=1024)
         sweeper = loop.create_task(self._sweep())
@@ -84,6 +84,7 @@ class DataProcess:
         await self._stop.wait()
         server.close()
         await self._drain(self._settings.server.drain_s)
+        turn.leave()
         sweeper.cancel()
         await self._prices.close()
         if plane.traces is not None:

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from tests.support import simulation
 from tests.support.ledger import Caller, usage_row
-from tests.support.simulation import Backup, Clock, Host, Lost, Node, Settled, settle
+from tests.support.simulation import Backup, Clock, Host, Lost, Node, Settled, settle, settle_untold
 
 from hypereal.kit.db import Database
 from hypereal.kit.ids import AccountId, KeyId, new_id
@@ -114,8 +114,12 @@ class World:
     async def settle(self, node: Node) -> None:
         for _ in range(self.seed.randint(1, 3)):
             if node.holds:
-                request_id, settled = settle(node, self.seed.randrange(99), self.seed.choice([0, 1, 5, 20, 60, 90]))
+                request_id, settled = settle_untold(
+                    node, self.seed.randrange(99), self.seed.choice([0, 1, 5, 20, 60, 90])
+                )
                 self.settled[request_id] = settled
+        if self.seed.random() < 0.8:
+            node.tell()
 
     async def refuse(self, node: Node) -> None:
         row = usage_row(self.seed.choice(self.callers), status=402)
@@ -195,6 +199,7 @@ class World:
         host.restart()
 
     def memory_is_gone(self, node: Node) -> None:
+        self.may_be_lost.update(node.untold)
         for request_id, settled in self.settled.items():
             if settled.node is node and not settled.spool.has(settled.end):
                 self.may_be_lost.add(request_id)
@@ -320,6 +325,7 @@ class World:
                 while node.holds:
                     request_id, settled = settle(node, 0, 7)
                     self.settled[request_id] = settled
+                node.tell()
                 if not node._books.has_work and node._process_id is not None:
                     break
                 self.clock.now_s += books_module.RECALL_S

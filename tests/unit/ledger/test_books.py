@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from tests.support.ledger import USAGE, Caller, usage_row
 
@@ -216,12 +217,51 @@ def test_cost_over_the_hold_takes_free_credit_and_the_rest_is_written_off() -> N
     assert (settlement.charged, settlement.written_off) == (160, 40)
 
 
-def test_row_that_cannot_be_written_leaves_the_hold_open() -> None:
+def test_texts_that_cannot_be_written_cost_a_row_nothing_but_themselves() -> None:
     books = new_books()
-    hold = held(books, 100)
-    with pytest.raises(UnicodeEncodeError):
-        books.settle(hold, Micro(30), USAGE, usage_row(ADA, client="\ud800"))
-    assert books.settle(hold, Micro(30), USAGE, usage_row(ADA)).charged == 30
+    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA, end_user="\ud800", status=200))
+    [line] = answer(books).lines
+    told = msgspec.json.decode(line.record)
+    assert (told["charged"], told["status"]) == (30, 200)
+    assert "end_user" not in told
+
+
+def test_settled_calls_are_in_the_journal_once_written_down_and_in_their_order() -> None:
+    journal = Spool()
+    books = Books(Micro(0), journal)
+    books.live_until_s = float("inf")
+    holds = [held(books, 10) for _ in range(3)]
+    began = journal.position
+    rows_ = [usage_row(ADA) for _ in holds]
+    for hold, row in zip(holds, rows_, strict=True):
+        books.settle(hold, Micro(1), USAGE, row)
+    assert (journal.position, books.lines_waiting, books.has_work) == (began, 3, True)
+    books.write_down()
+    end = journal.position
+    books.write_down()
+    assert journal.position == end > began
+    lines = answer(books).lines
+    assert [msgspec.json.decode(line.record)["request_id"] for line in lines] == [r.details.request_id for r in rows_]
+    assert sorted(line.end for line in lines) == [line.end for line in lines]
+    assert lines[-1].end == end
+
+
+def test_batch_has_what_was_settled_and_not_written_down_yet() -> None:
+    books = new_books()
+    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA))
+    batch = answer(books)
+    assert [a.charged for a in batch.asks] == [30]
+    assert len(batch.lines) == 1
+
+
+def test_what_was_settled_under_the_former_number_goes_to_its_journal() -> None:
+    former, journal = Spool(), Spool()
+    books = Books(Micro(0), former)
+    books.live_until_s = float("inf")
+    books.settle(held(books, 100), Micro(30), USAGE, usage_row(ADA))
+    began = former.position
+    books.begin(journal)
+    assert former.position > began
 
 
 def test_absurd_cost_is_bounded() -> None:
