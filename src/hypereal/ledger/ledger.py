@@ -70,6 +70,8 @@ class Ledger:
         self.waits_for_commit = terms.waits_for_commit
         self._spool = Spool()
         self._books = Books(terms.balance_min, self._spool)
+        self.write_down: Callable[[], None] = self._books.write_down
+        """Bring what was settled to the spool: before the last byte of an answer goes out."""
         self._reclaimer = Reclaimer(database, terms.spool_dir, terms.lease_offline_s)
         self._process_id: ProcessId | None = None
         self._is_fenced = False
@@ -132,10 +134,6 @@ class Ledger:
             self._wake_later()
         return settlement
 
-    def write_down(self) -> None:
-        """Bring what was settled to the spool: before the last byte of an answer goes out."""
-        self._books.write_down()
-
     def release(self, hold: Hold, row: rows.UsageRow) -> None:
         """End the hold of a call that failed: nothing is charged; log it. Raises AlreadySettled."""
         self.settle(hold, Micro(0), NO_USAGE, row)
@@ -148,7 +146,7 @@ class Ledger:
     async def committed(self) -> bool:
         """True once the database has all that was settled so far; False where that takes more than a minute."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._books.write_down()
+        self.write_down()
         self._commits.append((self._spool.position, done))
         self._wake.set()
         try:
