@@ -251,6 +251,7 @@ def caller(plane: Plane, asked: bytes, said: list[bytes], wires: list[Wire]) -> 
 
     def one_call() -> None:
         head_end = asked.index(b"\r\n\r\n") + 4
+        turn.is_busy = True  # as under load
         if len(asked) > 65536:
             connection.data_received(asked[:65536])
             receiver = client.protocol
@@ -268,6 +269,7 @@ def caller(plane: Plane, asked: bytes, said: list[bytes], wires: list[Wire]) -> 
         assert written, head_end
         written.clear()
         for read in said:
+            turn.is_busy = True
             upstream.data_received(read)
             turn.end()
         assert connection.call is None
