@@ -328,7 +328,7 @@ class Upstream(asyncio.Protocol):
             raise Malformed(502, "the answer is too large")
         if self.tail_bytes > HELD_BYTES_MAX and not self._is_gathering:
             self.pause()
-        if self._was_woken or b"data:" in framed:  # a comment is no answer yet: the call may still go elsewhere
+        if self._was_woken or framed.find(b"data:") >= 0:  # a comment is no answer yet: the call may still go elsewhere
             self._wake_once()
 
     def _pass(self, data: bytes) -> None:

