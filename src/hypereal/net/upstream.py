@@ -308,7 +308,7 @@ class Upstream(asyncio.Protocol):
         rewriter = self._rewriter
         at = -1 if rewriter is None else 0 if rewriter.is_active else rewriter.starts_at(framed)
         if rewriter is not None and at >= 0:
-            start = sse.last_end(framed, at)
+            start = sse.last_end(framed, at) if at else 0
             events = rewriter.feed(dechunk(framed[start:]))
             framed = framed[:start] + (chunk(events) if events else b"")
         if framed and self._out is not None:

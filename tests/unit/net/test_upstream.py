@@ -699,6 +699,16 @@ def test_rewriter_sees_little_more_than_the_end_of_a_burst_and_what_comes_before
     assert b'{"usage": 1}' in line.upstream.last_events()
 
 
+def test_rewriter_sees_the_end_alone_of_a_late_read_and_the_rest_passes_as_it_came():
+    events = [b'data: {"%d%s"}\n\n' % (n, b"x" * 200) for n in range(100)]
+    rewriter = HoldsFinish()
+    line = Line(relays=True, rewriter=rewriter).answer(SSE + chunk(events[0]), chunked(*events[1:], *ENDING))
+    assert b"".join(rewriter.seen) == b"".join(ENDING[1:])
+    before = OUT_HEAD + b"".join(map(chunk, events)) + chunk(ENDING[0])
+    assert line.out.written.startswith(before)
+    assert rewritten(line) == b"".join(events) + REWRITTEN
+
+
 @pytest.mark.parametrize("pieces", [ENDING, [b"".join(ENDING)]])
 def test_rewriter_of_a_stream_that_is_already_over_changes_its_end_too(pieces):
     line = Line().answer(SSE + chunked(*pieces))
