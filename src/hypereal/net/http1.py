@@ -441,7 +441,7 @@ def may_begin_chunk(data: bytes, at: int) -> bool:
 
 
 _walker: Final = ChunkWalker()
-"""Of `dechunk`, which never waits: one is enough."""
+"""Of those who never wait: one is enough."""
 
 
 def dechunk(data: bytes) -> bytes:
@@ -452,6 +452,15 @@ def dechunk(data: bytes) -> bytes:
     _walker.restart()
     _walker.walk(data, payload)
     return payload[0] if len(payload) == 1 else b"".join(payload)
+
+
+def are_whole_chunks(data: bytes) -> bool:
+    """Whether DATA is whole chunks and nothing else, without the last one."""
+    _walker.restart()
+    try:
+        return _walker.walk(data) < 0 and _walker.joint == BETWEEN
+    except Malformed:
+        return False
 
 
 def chunk(payload: bytes) -> bytes:

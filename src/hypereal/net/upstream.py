@@ -17,6 +17,7 @@ from hypereal.net.http1 import (
     LAST_CHUNK,
     AnswerHead,
     Malformed,
+    are_whole_chunks,
     chunk,
     dechunk,
     first_answer,
@@ -309,6 +310,8 @@ class Upstream(asyncio.Protocol):
         at = -1 if rewriter is None else 0 if rewriter.is_active else rewriter.starts_at(framed)
         if rewriter is not None and at >= 0:
             start = sse.last_end(framed, at) if at else 0
+            if start and not are_whole_chunks(framed[:start]):
+                start = 0  # it stands inside a chunk
             events = rewriter.feed(dechunk(framed[start:]))
             framed = framed[:start] + (chunk(events) if events else b"")
         if framed and self._out is not None:
