@@ -3,7 +3,7 @@
 from collections.abc import Reversible
 from typing import Final
 
-from hypereal.net.http1 import LAST_CHUNK, dechunk, may_begin_chunk
+from hypereal.net.http1 import LAST_CHUNK, are_whole_chunks, dechunk, may_begin_chunk
 
 EVENT_BYTES_MAX: Final = 16 * 1024 * 1024
 EVENT_ENDS: Final = (b"}\n\n\r\n", b"]\n\n\r\n", b"}\r\n\r\n\r\n")
@@ -89,6 +89,12 @@ def last_end(framed: bytes, stop: int) -> int:
         if at >= len(end):
             return at if may_begin_chunk(framed, at) else 0
     return 0
+
+
+def sure_end(framed: bytes, stop: int) -> int:
+    """As `last_end`, for who cuts there: what only looks like the end of a chunk, inside one, is not taken for it."""
+    end = last_end(framed, stop) if stop else 0
+    return end if not end or are_whole_chunks(framed[:end]) else 0
 
 
 def last_payload(reads: Reversible[bytes], size_bytes: int) -> bytes:

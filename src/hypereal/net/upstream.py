@@ -17,7 +17,6 @@ from hypereal.net.http1 import (
     LAST_CHUNK,
     AnswerHead,
     Malformed,
-    are_whole_chunks,
     chunk,
     dechunk,
     first_answer,
@@ -309,9 +308,7 @@ class Upstream(asyncio.Protocol):
         rewriter = self._rewriter
         at = -1 if rewriter is None else 0 if rewriter.is_active else rewriter.starts_at(framed)
         if rewriter is not None and at >= 0:
-            start = sse.last_end(framed, at) if at else 0
-            if start and not are_whole_chunks(framed[:start]):
-                start = 0  # it stands inside a chunk
+            start = sse.sure_end(framed, at)
             events = rewriter.feed(dechunk(framed[start:]))
             framed = framed[:start] + (chunk(events) if events else b"")
         if framed and self._out is not None:
@@ -403,7 +400,7 @@ class Upstream(asyncio.Protocol):
         if rewriter is None or at < 0:
             out.write(head + held)
             return
-        start = sse.last_end(held, max(0, min(at, len(held) - LAST_BYTES)))  # what `last_events` gives, at least
+        start = sse.sure_end(held, max(0, min(at, len(held) - LAST_BYTES)))  # what `last_events` gives, at least
         ending = dechunk(held[start:])
         events = rewriter.feed(ending)
         if self.is_done:

@@ -709,6 +709,14 @@ def test_rewriter_sees_the_end_alone_of_a_late_read_and_the_rest_passes_as_it_ca
     assert rewritten(line) == b"".join(events) + REWRITTEN
 
 
+def test_what_looks_like_the_end_of_a_chunk_inside_a_held_one_is_not_taken_for_it(monkeypatch):
+    monkeypatch.setattr(turn, "is_busy", True)
+    odd = b'data: {"x":1}\n\n\r\n5\r\n' + b"x" * LAST_BYTES + b"\n\n" + b"".join(ENDING)
+    line = Line(relays=True, rewriter=HoldsFinish()).answer(SSE + chunked(EVENTS[0], odd))
+    assert line.caller.failure is None
+    assert rewritten(line) == EVENTS[0] + odd[: -len(b"".join(ENDING))] + REWRITTEN
+
+
 def test_what_looks_like_the_end_of_a_chunk_inside_a_late_one_is_not_taken_for_it():
     odd = b'data: {"x":1}\n\n\r\n5\r\n' + b"".join(ENDING)
     line = Line(relays=True, rewriter=HoldsFinish()).answer(SSE + chunk(EVENTS[0]), chunk(EVENTS[1]) + chunked(odd))
