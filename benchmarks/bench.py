@@ -213,10 +213,16 @@ def load(gateway: Gateway, scenario: Scenario, seconds: int, streams: Path) -> S
         cpu_us={part: (after - before[part]) / calls * 1e6 for part, after in cpu_of(gateway).items()},
         p50_us=facts[f"{times}50"],
         p99_us=facts[f"{times}99"],
-        errors=errors + (scenario.connections - facts["open"] if scenario.contents else 0),
+        errors=errors + (connections(gateway, scenario) - facts["open"] if scenario.contents else 0),
         memory_mb=next((memory_mb(pid) for pid in gateway.parts.values()), 0.0),
         load_cpu=facts.get("cpu", 0),
     )
+
+
+def connections(gateway: Gateway, scenario: Scenario) -> int:
+    """As many a worker as one worker gets."""
+    workers = 1 + len(gateway.twins)
+    return scenario.connections * workers if scenario.connections > 1 else 1
 
 
 def wrk(gateway: Gateway, scenario: Scenario, seconds: int) -> str:
@@ -228,7 +234,7 @@ def wrk(gateway: Gateway, scenario: Scenario, seconds: int) -> str:
         "MODEL": MODEL,
         "KEY": gateway.key,
     }
-    command = ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "20s"]
+    command = ["wrk", "-t1", f"-c{connections(gateway, scenario)}", f"-d{seconds}s", "--timeout", "20s"]
     command += ["-s", str(HERE / "chat.lua"), f"http://127.0.0.1:{gateway.port}"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
@@ -241,7 +247,8 @@ def load_of_events(gateway: Gateway, scenario: Scenario, seconds: int, streams: 
     payload = json.dumps(body).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nContent-Type: application/json\r\n"
     head += f"Authorization: Bearer {gateway.key}\r\nContent-Length: {len(payload)}\r\n\r\n"
-    arguments = (gateway.port, scenario.connections, seconds, scenario.connections, scenario.contents)
+    many = connections(gateway, scenario)
+    arguments = (gateway.port, many, seconds, many, scenario.contents)
     command = [str(streams), *(str(argument) for argument in arguments)]
     return subprocess.run(command, input=head.encode() + payload, capture_output=True, check=True).stdout.decode()
 

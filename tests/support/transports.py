@@ -15,6 +15,12 @@ class Turns:
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         self._queue.append((callback, args))
 
+    def run_once(self) -> None:
+        """One round: what is queued now."""
+        for _ in range(len(self._queue)):
+            callback, args = self._queue.popleft()
+            callback(*args)
+
     def run(self) -> None:
         while self._queue:
             callback, args = self._queue.popleft()

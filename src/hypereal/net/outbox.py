@@ -1,8 +1,8 @@
-"""What the connections of a busy process are to send, until the turn of its event loop ends: then all send in a row.
+"""What the connections of a busy process are to send, until it has read what came in: then all send in a row.
 
-It reads from many sockets in one turn, and most reads cause a write to another socket. Sent at once, between the work
-of two calls, each would find its peer asleep and the kernel's code gone from the processor's caches; sent in a row they
-make a call a fifth cheaper (decision 0028). Where little goes on, nothing waits.
+Most reads cause a write to another socket. Sent at once, between the work of two calls, each would find its peer asleep
+and the kernel's code gone from the processor's caches; sent in a row they make a call a quarter cheaper (decision
+0028). Where little goes on, nothing waits.
 """
 
 import asyncio
@@ -20,13 +20,18 @@ AT_ONCE_BYTES: Final = 64 * 1024
 
 
 class Turn:
-    """One turn of this process's event loop after the other. Until a loop is `joined`, nothing waits."""
+    """What this process's event loop does until nothing more comes in: one round of it, or some. Then the next begins.
+
+    Until a loop is `joined`, nothing waits.
+    """
 
     def __init__(self) -> None:
         self.boxes: list[Outbox] = []
         """Those that wait."""
         self.writes = 0
         """In this turn."""
+        self._seen = 0
+        """How many waited when the loop last came round."""
         self.is_busy = False
         """Whether the last turn was: then writes are gathered."""
         self.before_send: Callable[[], None] = _nothing
@@ -39,16 +44,21 @@ class Turn:
 
     def leave(self) -> None:
         """The loop ends: from now on nothing waits."""
-        self.end()
+        self.send()
         self._call_soon, self.before_send, self.is_busy = None, _nothing, False
 
-    def begin(self) -> None:
-        """The first write of a turn."""
+    def come_round(self) -> None:
+        """Look again when the loop has read what is there."""
         if self._call_soon is not None:
             self._call_soon(self.end)
 
     def end(self) -> None:
-        """The turn is over: send what waits."""
+        """Send what waits, unless more came to it since the loop last came round: then the turn goes on."""
+        waiting = len(self.boxes)
+        if waiting > self._seen:
+            self._seen = waiting
+            self.come_round()
+            return
         self.is_busy = self.writes > WRITES_BUSY
         self.writes = 0
         self.send()
@@ -56,6 +66,7 @@ class Turn:
     def send(self) -> None:
         """Send what waits."""
         boxes, self.boxes = self.boxes, []
+        self._seen = 0
         self.before_send()
         for box in boxes:
             try:
@@ -106,7 +117,7 @@ class Outbox:
             return
         now = turn
         if not now.writes:
-            now.begin()
+            now.come_round()
         now.writes += 1
         if not now.is_busy or len(data) >= AT_ONCE_BYTES:
             now.before_send()

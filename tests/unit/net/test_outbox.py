@@ -65,6 +65,17 @@ def test_after_a_busy_turn_writes_wait_for_the_end_of_theirs_and_go_out_in_their
     assert process.transports[2].writes == [b"ab"]
 
 
+def test_turn_goes_on_while_reads_go_on_to_cause_writes(process: Process) -> None:
+    process.be_busy()
+    for at in range(3):
+        process.boxes[at].write(b"a")
+        process.loop.run_once()
+        assert process.transports[0].written == b""
+    process.loop.run_once()  # nothing new has come
+    assert [transport.written for transport in process.transports[:4]] == [b"a", b"a", b"a", b""]
+    assert process.turn.is_busy
+
+
 def test_a_process_that_is_busy_no_more_sends_at_once_again(process: Process) -> None:
     process.be_busy()
     process.boxes[0].write(b"a")
