@@ -83,13 +83,9 @@ class TlsClient(asyncio.Protocol):
             raise
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt and send. Where that is not possible any more, the connection is lost."""
+        """Encrypt and send."""
         if data:
-            try:
-                self._tls.write(data)
-            except ssl.SSLError:
-                self._transport.abort()
-                return
+            self._tls.write(data)
             self._flush()
 
     def close(self) -> None:
@@ -157,7 +153,7 @@ class TlsTransport(asyncio.Transport):
 
     def writelines(self, list_of_data: "object") -> None:
         for data in list_of_data:  # type: ignore[attr-defined]
-            self.write(data)
+            self._tls.write(data)
 
     def is_closing(self) -> bool:
         return self._socket.is_closing()

@@ -201,3 +201,16 @@ def test_busy_or_not_a_client_gets_the_same_answers_and_the_same_end(asked: list
         stream = stream[size:]
     reads = [read for read in (*reads, stream) if read]
     assert answered(reads, is_busy=True) == answered(reads, is_busy=False)
+
+
+def test_client_who_ends_its_side_gets_what_it_was_answered_in_that_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = Turn()
+    monkeypatch.setattr(outbox, "turn", joined)
+    monkeypatch.setattr(server, "turn", joined)
+    client = Client(read_then_answer)
+    joined.join(client.turns, lambda: None)  # type: ignore[arg-type]
+    joined.is_busy = True
+    client.transport.feed(post(b"abc"))
+    assert client.transport.written == b""
+    client.connection.eof_received()
+    assert client.transport.written.endswith(b"ok")
